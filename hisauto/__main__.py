@@ -1,0 +1,5 @@
+"""``python -m hisauto``."""
+
+from hisauto.cli import main
+
+main()

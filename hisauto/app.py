@@ -1,0 +1,379 @@
+"""The composition root: site, store, transports and actions wired into one application; every face uses only this."""
+
+from __future__ import annotations
+
+import os
+import secrets
+from collections.abc import Iterator, Mapping, Sequence
+from contextlib import contextmanager
+from dataclasses import dataclass
+from datetime import datetime
+from functools import cached_property
+from pathlib import Path
+from typing import TYPE_CHECKING, Any, Literal
+
+from hisauto.approval.card import Card, Fact
+from hisauto.approval.signing import SigningKey, find_key, sign
+from hisauto.audit import checkpoint
+from hisauto.audit.note import NodeKey, VerifierKey
+from hisauto.clock import Clock, SystemClock, stamp
+from hisauto.errors import NotFound, Refused, UsageError
+from hisauto.model.action import Action
+from hisauto.model.journal import Journal
+from hisauto.model.run import Decision, RunView
+from hisauto.plan.build import build
+from hisauto.plan.look import Looker, Seen
+from hisauto.plan.plan import Plan
+from hisauto.plan.preview import Line, guards, preview
+from hisauto.plan.scope import Scope
+from hisauto.runbook.documents import Runbook
+from hisauto.runbook.scope import Results
+from hisauto.site.inventory import Inventory
+from hisauto.site.site import Site, find_site
+from hisauto.store.engine import open_store
+from hisauto.store.rows import Submission
+from hisauto.store.store import Store
+
+if TYPE_CHECKING:
+    from hisauto.engine.drive import Drive
+    from hisauto.engine.node import Node
+    from hisauto.engine.world import SiteWorld
+    from hisauto.model.transport import Transport
+
+USUAL_KEYS = ("id_ed25519", "id_ecdsa", "id_rsa", "id_ed25519_sk", "id_ecdsa_sk")
+
+
+@dataclass(frozen=True)
+class Planned:
+    """A plan, and what was seen when it was made."""
+
+    plan: Plan
+    files: Mapping[str, bytes]
+    found: Mapping[str, Seen]
+    guards: Sequence[tuple[str, Seen]]
+    lines: Sequence[Line]
+
+    @property
+    def ready(self) -> bool:
+        """Every guard said yes."""
+        return all(seen.truth.value == "true" for _, seen in self.guards)
+
+
+@dataclass(frozen=True)
+class Signer:
+    """A person of the site, and the key that speaks for them here."""
+
+    person: str
+    key: SigningKey
+
+    def sign(self, card: Card) -> str:
+        return sign(card.message(), self.key)
+
+
+class App:
+    """One site, opened."""
+
+    def __init__(self, root: Path, clock: Clock | None = None) -> None:
+        self.clock = clock or SystemClock()
+        self.site = Site.load(root)
+
+    @classmethod
+    def find(cls, site: Path | None, start: Path) -> App:
+        """The site that was named, or the nearest one upward."""
+        return cls(site if site is not None else find_site(start))
+
+    # ---------------------------------------------------------------- parts, made when first needed
+    @cached_property
+    def store(self) -> Store:
+        return open_store(self.site.database_url, self.clock)
+
+    @cached_property
+    def actions(self) -> Mapping[str, Action]:
+        from hisauto import actions
+
+        return actions.load()
+
+    @cached_property
+    def inventory(self) -> Inventory:
+        return Inventory.read(self.site)
+
+    @cached_property
+    def transports(self) -> Mapping[str, Transport]:
+        from hisauto.transports.keys import Keys
+        from hisauto.transports.local import LocalTransport
+        from hisauto.transports.ssh import SshTransport
+
+        ssh = self.site.settings.ssh
+        return {
+            "ssh": SshTransport(
+                known_hosts=[ssh.known_hosts],
+                keys=Keys([self.site.root / k for k in ssh.keys], agent=ssh.agent),
+                connect_timeout=ssh.connect_timeout,
+                silence=ssh.keepalive * 3,
+            ),
+            "local": LocalTransport(base=str(self.site.folder("receipts"))),
+        }
+
+    # ---------------------------------------------------------------- runbooks and plans
+    def runbook_files(self) -> list[Path]:
+        """Every runbook of the site, by name."""
+        return sorted(p for folder in self.site.paths("runbooks") for p in folder.glob("*.yml"))
+
+    def read_runbook(self, path: Path) -> Runbook:
+        """Read and check one. Raises ``Invalid`` with every mistake in it."""
+        from hisauto.runbook.loader import read_runbook
+
+        return read_runbook(path.read_bytes(), self.shown(path), self.actions)
+
+    def shown(self, path: Path) -> str:
+        """A path as users name it: relative to the site where it can be."""
+        return str(path.relative_to(self.site.root)) if path.is_relative_to(self.site.root) else str(path)
+
+    def runbook(self, name: str) -> Runbook:
+        """By its name, or by the path of its file. Raises ``NotFound`` with the nearest name."""
+        from difflib import get_close_matches
+
+        files = self.runbook_files()
+        for path in files:
+            if path.stem == name:
+                return self.read_runbook(path)
+        if name.endswith((".yml", ".yaml")) and Path(name).is_file():
+            return self.read_runbook(Path(name).absolute())
+        near = get_close_matches(name, [p.stem for p in files], 1)
+        raise NotFound(
+            f"there is no runbook '{name}'",
+            hint=f"did you mean '{near[0]}'?" if near else "`hisauto runbooks` lists them",
+        )
+
+    def plan(self, name: str, params: Mapping[str, str]) -> Planned:
+        """Discover, take guards, look ahead. Touches nothing. Raises ``Refused`` when it can't be told."""
+        runbook = self.runbook(name)
+        with self._world(f"look-{secrets.token_hex(4)}", Path()) as world:
+            run = {"id": None, "incident": None, "level": None, "requester": None, "reason": None, "end": None}
+            looker = Looker(Scope(world, {"hosts": {}, "run": run}), self.clock)
+            plan, found, files = build(
+                runbook,
+                params,
+                looker,
+                site=self.site.id,
+                people=self.site.people_digest,
+                roles=self.site.paths("roles"),
+            )
+            at = looker.within(Scope(world, plan.names(**run)))
+            taken = []
+            for name_, guard, seen in guards(plan, at):
+                taken.append((name_, seen))
+                if guard.register_:
+                    values = {h.host or "node": dict(h.observation.values) for h in seen.hosts}
+                    at = at.within(at.scope.plus(**{guard.register_: Results(hosts=values)}))
+            return Planned(plan, files, found.seen, taken, preview(plan, at))
+
+    # ---------------------------------------------------------------- people and what they sign
+    def signer(self, person: str | None, key: Path | None, further: Mapping[str, Path] | None = None) -> Signer:
+        """Who is at the keyboard: the person that was named, else the one whose key is at hand."""
+        people = self.site.people
+        if not people:
+            raise UsageError("this site has no people yet", hint="list them under `people:` in hisauto.yml")
+        if person is not None and person not in people:
+            raise NotFound(f"there is nobody called '{person}' here", hint=f"people: {', '.join(sorted(people))}")
+        given = key or (Path(k) if (k := os.environ.get("HISAUTO_KEY")) else None)
+        person = person or os.environ.get("HISAUTO_PERSON")
+        usual = [Path.home() / ".ssh" / name for name in USUAL_KEYS]
+        candidates = [given] if given is not None else [*(further or {}).values(), *usual]
+        for who in [person] if person is not None else sorted(people):
+            try:
+                return Signer(who, find_key(candidates, people[who].keys))
+            except NotFound:
+                if person is not None:
+                    raise
+        raise NotFound(
+            "none of the keys at hand belongs to anybody here",
+            hint="--as PERSON --key FILE, or HISAUTO_PERSON and HISAUTO_KEY",
+        )
+
+    def request(
+        self,
+        planned: Planned,
+        by: Signer,
+        *,
+        reason: str = "",
+        incident: str | None = None,
+        level: int | None = None,
+        reported_at: datetime | None = None,
+    ) -> RunView:
+        """Sign and submit a run. Raises ``Refused``."""
+        if not self.site.may(by.person, "run"):
+            raise Refused(
+                f"{by.person} may not run runbooks here", hint="`may: {run: …}` in hisauto.yml lists the roles"
+            )
+        if (incident is None) != (level is None):
+            raise UsageError("an incident has a level, and a level an incident", hint="--incident REF --level 1")
+        plan, now, run = planned.plan, self.clock.now(), self.store.fresh_id()
+        card = self._card("run", run, plan.digest, by.person, reason, incident=incident, level=level)
+        request = self._signed("run", "run", card, by)
+        return self.store.submit(
+            Submission(
+                id=run,
+                runbook=plan.runbook.runbook,
+                version=plan.runbook.version,
+                source_digest=plan.runbook_digest,
+                digest=plan.digest,
+                plan=plan.to_json(),
+                request=request,
+                reported_at=reported_at or now,
+                incident=incident,
+                level=level,
+                blobs=list(planned.files.values()),
+            )
+        )
+
+    def answer(
+        self,
+        run: RunView,
+        question: Mapping[str, Any],
+        answer: str,
+        by: Signer,
+        *,
+        reason: str = "",
+        break_glass: bool = False,
+    ) -> bool:
+        """Sign and send an answer to what a run waits for. False: this person had said so already. Raises ``Refused``."""
+        kind = question["kind"]
+        if kind == "gate":
+            self._check_gate(run, question, by, break_glass)
+            what: Literal["approve", "reject"] = "reject" if answer == "no" else "approve"
+            card = self._card(
+                what, run.id, run.digest, by.person, reason, gate=question["id"], question=question["question"],
+                facts=tuple(Fact.model_validate(f) for f in question["facts"]),
+                answer=None if answer in ("yes", "no") else answer, break_glass=break_glass,
+                incident=run.incident if break_glass else None, level=run.level if break_glass else None,
+            )  # fmt: skip
+        else:
+            if not self.site.may(by.person, "decide"):
+                raise Refused(
+                    f"{by.person} may not decide here", hint="`may: {decide: …}` in hisauto.yml lists the roles"
+                )
+            if answer not in question["answers"]:
+                raise UsageError(f"'{answer}' is no answer here", hint=f"one of: {', '.join(question['answers'])}")
+            card = self._card("decide", run.id, run.digest, by.person, reason, gate=question["id"], answer=answer)
+        return self.store.decide(run.id, self._signed(question["id"], answer, card, by, break_glass))
+
+    def cancel(self, run: RunView, by: Signer, reason: str) -> bool:
+        """Sign and send a cancel. Raises ``Refused``."""
+        if not self.site.may(by.person, "cancel"):
+            raise Refused(
+                f"{by.person} may not cancel runs here", hint="`may: {cancel: …}` in hisauto.yml lists the roles"
+            )
+        card = self._card("cancel", run.id, run.digest, by.person, reason)
+        return self.store.decide(run.id, self._signed("cancel", "cancel", card, by))
+
+    def _check_gate(self, run: RunView, question: Mapping[str, Any], by: Signer, break_glass: bool) -> None:
+        """Say no before anything is signed; the node looks again by itself."""
+        roles = self.site.people[by.person].roles
+        if roles.isdisjoint(question["by"]):
+            raise Refused(f"{by.person} is none of {', '.join(question['by'])}")
+        if by.person == run.requester and not break_glass:
+            raise Refused(f"{by.person} asked for this run and can't approve it", hint="another person has to")
+        if break_glass and not (question["break_glass"] and run.level == 1 and run.incident):
+            raise Refused(
+                "the glass can't be broken here",
+                hint="it takes a gate that allows it and a run with --incident REF --level 1",
+            )
+
+    def _card(self, what: Any, run: str, digest: str, person: str, reason: str, **more: Any) -> Card:
+        return Card(
+            what=what, run=run, plan_digest=digest, person=person, reason=reason or None, at=stamp(self.clock.now()),
+            nonce=secrets.token_hex(16), **more,
+        )  # fmt: skip
+
+    def _signed(self, question: str, answer: str, card: Card, by: Signer, break_glass: bool = False) -> Decision:
+        return Decision(
+            question=question, person=by.person, answer=answer, reason=card.reason or "", card=card.model_dump(mode="json"),
+            signature=by.sign(card), break_glass=break_glass, at=self.clock.now(),
+        )  # fmt: skip
+
+    # ---------------------------------------------------------------- the log
+    @cached_property
+    def node_key(self) -> NodeKey:
+        """This site's node key: made on first use; its public half stands beside it for whoever verifies."""
+        path = self.site.state / "node.key"
+        try:
+            handle = os.open(path, os.O_WRONLY | os.O_CREAT | os.O_EXCL, 0o600)
+        except FileExistsError:
+            return NodeKey.from_pem(self.site.id, path.read_bytes())
+        key = NodeKey.generate(self.site.id)
+        with os.fdopen(handle, "wb") as file:
+            file.write(key.to_pem())
+        (self.site.state / "node.pub").write_text(f"{key.verifier}\n")
+        return key
+
+    def trusted_keys(self) -> list[VerifierKey]:
+        return [self.node_key.verifier]
+
+    @property
+    def published_files(self) -> tuple[Path, ...]:
+        """Where checkpoints go besides the database."""
+        configured = tuple(self.site.root / p for p in self.site.settings.audit.publish)
+        return configured or (self.site.folder("audit") / "checkpoints",)
+
+    def publish(self) -> None:
+        """Sign the log as it is now, and append what is new to the published files."""
+        self.store.checkpoint(lambda head, at: checkpoint.sign(head, self.site.id, at, self.node_key))
+        for stored in self.store.checkpoints(unpublished=True):
+            for path in self.published_files:
+                with path.open("a") as file:
+                    file.write(stored.text + "\n")
+                    file.flush()
+                    os.fsync(file.fileno())
+            self.store.mark_published(stored.size)
+
+    # ---------------------------------------------------------------- driving
+    @contextmanager
+    def _world(self, run: str, files: Path) -> Iterator[SiteWorld]:
+        from hisauto.engine.world import SiteWorld
+
+        world = SiteWorld(self.site, self.inventory, self.actions, self.transports, run=run, files=files)
+        try:
+            yield world
+        finally:
+            world.close()
+
+    @contextmanager
+    def drive(self, journal: Journal) -> Iterator[Drive]:
+        """A drive of one run, with its own sessions and its pinned files."""
+        from hisauto.engine.drive import Drive
+
+        run = journal.view().id
+        fresh = App(self.site.root, self.clock)  # people and inventory as they are now, not as the node started with
+        fresh.__dict__["store"] = self.store
+        with fresh._world(run, self._pinned(journal)) as world:
+            yield Drive(journal, world, self.clock)
+
+    def _pinned(self, journal: Journal) -> Path:
+        """The plan's files as they were approved, laid out under their digest."""
+        plan = Plan.from_json(journal.plan())
+        folder = self.site.folder("files", plan.digest)
+        for name, sha256 in plan.files.items():
+            path = folder / name
+            if not path.is_file():
+                path.parent.mkdir(parents=True, exist_ok=True)
+                part = path.with_name(f"{path.name}.{os.getpid()}.part")
+                part.write_bytes(self.store.blob(sha256))
+                part.rename(path)
+        return folder
+
+    def node(self, name: str | None = None) -> Node:
+        """A node of this site."""
+        from hisauto.engine.durable import Durable
+        from hisauto.engine.node import Node
+
+        own = name or f"{self.site.id}-1"
+        return Node(
+            self.store,
+            lambda drive: Durable(self.store.engine, self.site.database_url, own, drive),
+            self.drive,
+            self.publish,
+            self.clock,
+            name=own,
+            every=self.site.settings.audit.every,
+        )

@@ -1,0 +1,134 @@
+"""What there is, and whether it is sound: ``runbooks``, ``check``, ``schema``."""
+
+from __future__ import annotations
+
+from dataclasses import asdict
+from pathlib import Path
+from typing import Any
+
+import click
+
+from hisauto.checks import check as check_site
+from hisauto.cli.options import reading
+from hisauto.cli.session import Session
+from hisauto.cli.terminal import clean, emit, note, say, unicode
+from hisauto.cli.words import title
+from hisauto.errors import HisautoError, Invalid
+from hisauto.model.problems import render
+
+
+@click.command()
+@click.argument("words", nargs=-1)
+@reading
+def runbooks(session: Session, words: tuple[str, ...]) -> int:
+    """What there is: name, version, title, kind, and the fault levels it answers.
+
+    WORDS narrow it down: each has to be in the name, title, kind or description. Broken ones are listed as broken.
+
+    \b
+    Examples:
+      hisauto runbooks
+      hisauto runbooks database
+      hisauto runbooks --json | jq '.[].name'
+    \b
+    Exit codes: 0 · 1 one of those listed is broken
+    """
+    found = [_entry(session, path) for path in session.app.runbook_files()]
+    wanted = [entry for entry in found if all(word.lower() in entry.pop("text") for word in words or ("",))]
+    for entry in found:
+        entry.pop("text", None)
+    if session.json:
+        emit(wanted)
+    elif wanted:
+        _table(session, wanted)
+    else:
+        note(f"no runbook {'with ' + ' '.join(map(clean, words)) if words else 'in this site'}")
+    return 1 if any(entry["problem"] for entry in wanted) else 0
+
+
+def _entry(session: Session, path: Path) -> dict[str, Any]:
+    entry: dict[str, Any] = {"name": path.stem, "version": None, "title": {}, "kind": None, "answers": [], "params": {},
+                             "file": session.app.shown(path), "problem": None}  # fmt: skip
+    try:
+        runbook = session.app.read_runbook(path)
+    except Invalid as error:
+        return entry | {"problem": str(error), "text": path.stem.lower()}
+    except (HisautoError, OSError) as error:
+        return entry | {"problem": str(error), "text": path.stem.lower()}
+    text = " ".join([path.stem, *runbook.title.values(), runbook.kind, runbook.description]).lower()
+    return entry | {
+        "version": runbook.version,
+        "title": dict(runbook.title),
+        "kind": runbook.kind,
+        "answers": list(runbook.answers),
+        "params": {name: param.model_dump(exclude_defaults=True) for name, param in runbook.params.items()},
+        "text": text,
+    }
+
+
+def _table(session: Session, entries: list[dict[str, Any]]) -> None:
+    from rich.table import Table
+    from rich.text import Text
+
+    table = Table(box=None, padding=(0, 2, 0, 0))
+    for name in ("RUNBOOK", "VERSION", "KIND", "ANSWERS", "TITLE"):
+        table.add_column(name, no_wrap=name != "TITLE")
+    for entry in entries:
+        if entry["problem"]:
+            table.add_row(Text(clean(entry["name"])), "broken", "", "", Text(clean(entry["problem"]), style="bold red"))
+            continue
+        levels = "level " + ", ".join(map(str, entry["answers"])) if entry["answers"] else ""
+        table.add_row(Text(entry["name"], style="bold"), entry["version"], entry["kind"], levels, title(entry["title"]))
+    session.console.print(table)
+
+
+@click.command()
+@click.argument("paths", nargs=-1, type=click.Path(path_type=Path), metavar="[PATH]...")
+@reading
+def check(session: Session, paths: tuple[Path, ...]) -> int:
+    """Check runbooks (files or folders), or without PATH the whole site: hisauto.yml, inventory, runbooks, their roles.
+
+    Every mistake is shown with its file, line and column, what was expected, and what was probably meant.
+
+    \b
+    Examples:
+      hisauto check
+      hisauto check runbooks/database-failover.yml
+    \b
+    Exit codes: 0 no error (there may be warnings) · 1 errors
+    """
+    try:
+        found = check_site(session.app, paths)
+        files, problems = found.files, found.problems
+    except Invalid as error:  # hisauto.yml itself
+        files, problems = ("hisauto.yml",), tuple(error.problems)
+    errors = sum(problem.severity == "error" for problem in problems)
+    if session.json:
+        emit({"files": list(files), "problems": [asdict(problem) for problem in problems]})
+    else:
+        for problem in problems:
+            say(clean(render(problem), lines=True) if not session.color else render(problem, color=True))
+        mark = ("✗" if errors else "✓") if unicode() else ("x" if errors else "+")
+        counts = [_count(len(files), "file"), _count(errors, "error"), _count(len(problems) - errors, "warning")]
+        say(f"{mark} {counts[0]} checked: {counts[1]}, {counts[2]}")
+    return 1 if errors else 0
+
+
+def _count(number: int, what: str) -> str:
+    return f"{number} {what}{'' if number == 1 else 's'}"
+
+
+@click.command()
+def schema() -> None:
+    """JSON Schema (2020-12) of the runbook language, for editors. It needs no site.
+
+    \b
+    Examples:
+      hisauto schema > runbook.schema.json
+    \b
+    Exit codes: 0
+    """
+    from hisauto import actions
+    from hisauto.runbook.schema import json_schema
+
+    emit(json_schema(actions.load()))

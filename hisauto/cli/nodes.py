@@ -1,0 +1,149 @@
+"""``hisauto node``, and starting one when there is none: a run must not wait for somebody to think of it."""
+
+from __future__ import annotations
+
+import fcntl
+import logging
+import os
+import subprocess
+import sys
+import time
+from collections.abc import Iterator
+from contextlib import contextmanager
+from pathlib import Path
+
+import click
+import sqlalchemy as sa
+
+from hisauto.app import App
+from hisauto.cli.options import pass_session, site_option
+from hisauto.cli.session import Session
+from hisauto.cli.terminal import note
+from hisauto.errors import HisautoError, Refused
+from hisauto.store.node_lock import node_lock
+
+IDLE = 30
+"""Seconds without an open run after which a node that nobody asked for ends."""
+LOG = "node.log"
+START_EVERY = 5.0
+"""Seconds between two starts: one that was just started is still loading."""
+TRIES = 3
+PATIENCE = 1.0
+"""Seconds for which a node asks for its lock: whoever only looks whether there is one holds it for an instant."""
+
+
+@click.command()
+@click.option("--idle", type=click.FloatRange(min=0), metavar="SECONDS", help="End after so long without an open run.")
+@site_option
+@pass_session
+def node(session: Session, idle: float | None) -> None:
+    """Work on runs until Ctrl-C or SIGTERM. Runs that a node left behind when it died are taken up again.
+
+    `run`, `watch` and every answer start one by themselves if there is none. One node works on one SQLite file.
+
+    \b
+    Examples:
+      hisauto node
+      hisauto --site /srv/his node --idle 300
+    \b
+    Exit codes: 0 it was told to end · 3 another node works here
+    """
+    os.umask(0o077)
+    logging.basicConfig(stream=sys.stderr, level=logging.INFO, format="%(asctime)s %(levelname)s %(name)s: %(message)s")
+    for noisy in ("dbos", "paramiko", "sqlalchemy", "alembic"):
+        logging.getLogger(noisy).setLevel(logging.WARNING)
+    with _only_one(lock_folder(session.app)):
+        logging.getLogger("hisauto.node").info("works on %s, process %d", session.app.site.name, os.getpid())
+        session.app.node().work(idle=idle)
+        # Drives still at work are left to the next node, by design; their threads would keep this process.
+        logging.shutdown()
+        os._exit(0)
+
+
+@contextmanager
+def _only_one(folder: Path) -> Iterator[None]:
+    deadline = time.monotonic() + PATIENCE
+    while True:
+        try:
+            with node_lock(folder):
+                yield
+                return
+        except Refused:
+            if time.monotonic() >= deadline:
+                raise
+        time.sleep(0.05)
+
+
+def lock_folder(app: App) -> Path:
+    """Where the node's lock lies: beside the SQLite file, whichever site opens it; else in the state folder."""
+    url = sa.make_url(app.site.database_url)
+    if url.get_backend_name() == "sqlite" and url.database:
+        return Path(url.database).absolute().parent
+    return app.site.state
+
+
+def is_working(app: App) -> bool:
+    """Whether a node holds the lock."""
+    try:
+        handle = os.open(lock_folder(app) / "node.lock", os.O_RDWR | os.O_CLOEXEC)
+    except FileNotFoundError:
+        return False
+    try:
+        fcntl.flock(handle, fcntl.LOCK_SH | fcntl.LOCK_NB)
+    except BlockingIOError:
+        return True
+    finally:
+        os.close(handle)
+    return False
+
+
+def start(app: App) -> None:
+    """Start a node that outlives this process and its terminal."""
+    log = app.site.state / LOG
+    handle = os.open(log, os.O_WRONLY | os.O_CREAT | os.O_APPEND, 0o600)
+    try:
+        process = subprocess.Popen(
+            [sys.executable, "-m", "hisauto", "--site", str(app.site.root), "node", "--idle", str(IDLE)],
+            stdin=subprocess.DEVNULL,
+            stdout=handle,
+            stderr=handle,
+            start_new_session=True,
+        )
+    except OSError as error:
+        raise HisautoError(f"no node could be started: {error.strerror}", hint="hisauto node") from error
+    finally:
+        os.close(handle)
+    process.returncode = 0  # it is not ours to wait for; else Python warns of it
+
+
+def ensure_node(app: App) -> None:
+    """Have a node work here. Two who start one at once do no harm: the second one finds the lock taken and ends."""
+    if not is_working(app):
+        start(app)
+
+
+class Keeper:
+    """Looks after the node for as long as somebody watches a run."""
+
+    def __init__(self, app: App) -> None:
+        self.app = app
+        self._started = -START_EVERY
+        self._starts = 0
+
+    def look(self) -> bool:
+        """Start a node if there is none. False: it does not stay up, and was given up."""
+        if is_working(self.app):
+            self._starts = 0
+            return True
+        now = time.monotonic()
+        if now - self._started < START_EVERY:
+            return True
+        if self._starts == TRIES:
+            note(f"warning: no node stays up here, so nothing goes on: see {self.app.site.state / LOG}")
+        if self._starts >= TRIES:
+            self._starts += 1
+            return False
+        self._starts += 1
+        self._started = now
+        start(self.app)
+        return True

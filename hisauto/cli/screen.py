@@ -1,0 +1,251 @@
+"""The screen of a run, for an engineer at three in the morning: a pure function of what is on record.
+
+Everything is said in words as well as in colour; it is readable in monochrome, in ASCII, and 80 columns wide.
+"""
+
+from __future__ import annotations
+
+from collections import Counter
+from collections.abc import Sequence
+
+from rich import box as boxes
+from rich.console import Group, RenderableType
+from rich.panel import Panel
+from rich.table import Table
+from rich.text import Text
+
+from hisauto.cli import tree
+from hisauto.cli.gatecard import card
+from hisauto.cli.snapshot import Snapshot
+from hisauto.cli.terminal import clean, duration
+from hisauto.cli.words import RUN_STYLES, STYLES, SYMBOLS, clock, command_line, incident, title, word
+from hisauto.model.run import Attempt, AttemptState, RunState
+from hisauto.runbook.documents import Step
+
+MANY = 8
+"""Units of one step that are shown one by one; of more, those that need a look, and the others' number."""
+OUTPUT = 6
+"""Lines of live output that are shown."""
+
+
+def screen(snapshot: Snapshot, *, unicode: bool = True, follow: str | None = None) -> RenderableType:
+    """All of it. ``follow``: the command by which somebody else can watch."""
+    box = boxes.ROUNDED if unicode else boxes.ASCII
+    parts: list[RenderableType | None] = [
+        _header(snapshot, box),
+        _steps(snapshot, unicode),
+        *_now(snapshot, box),
+        card(snapshot, box=box),
+        _end(snapshot, box) if snapshot.view.state.ended else None,
+        Text(f"it goes on without this screen: {follow}", style="dim") if follow else None,
+    ]
+    return Group(*(part for part in parts if part is not None))
+
+
+def _header(snapshot: Snapshot, box: boxes.Box) -> RenderableType:
+    view, runbook = snapshot.view, snapshot.plan.runbook
+    until = view.ended_at or snapshot.now
+    state = word(view.state.value)
+    grid = Table.grid(padding=(0, 3, 0, 0))
+    grid.add_row(
+        Text(f"{view.runbook} {view.version}", style="bold"), Text(title(runbook.title)), Text(""),
+    )  # fmt: skip
+    grid.add_row(Text(view.id), Text(f"{incident(view)}   asked for by {clean(view.requester)}"), Text(""))
+    grid.add_row(
+        Text(state.upper(), style=RUN_STYLES.get(view.state, "bold")),
+        Text(f"{duration(until - view.reported_at)} since {clock(view.reported_at)}   {_rto(snapshot)}"),
+        Text(""),
+    )
+    grid.add_row(Text("data loss"), Text(_rpo(snapshot)), Text(""))
+    if view.reason:
+        grid.add_row(Text("reason"), Text(clean(view.reason)), Text(""))
+    return Panel(grid, box=box, border_style=RUN_STYLES.get(view.state, "cyan"))
+
+
+def _rto(snapshot: Snapshot) -> str:
+    view, promised = snapshot.view, snapshot.plan.runbook.objectives.rto
+    if view.state.ended:
+        measured = (view.summary.get("rto") or {}).get("measured")
+        got = duration(measured) if measured is not None else "not reached"
+        return f"RTO {got}" + (f", promised {duration(promised)}" if promised is not None else "")
+    if promised is None:
+        return "no RTO promised"
+    left = promised - (snapshot.now - view.reported_at).total_seconds()
+    return f"RTO {duration(left)} left of {duration(promised)}" if left >= 0 else f"RTO MISSED by {duration(-left)}"
+
+
+def _rpo(snapshot: Snapshot) -> str:
+    promised = snapshot.plan.runbook.objectives.rpo
+    suffix = f", promised at most {duration(promised)}" if promised is not None else ""
+    found = [
+        known["measured"]["rpo"]
+        for n, _ in enumerate(snapshot.plan.runbook.verify, 1)
+        if (known := snapshot.memo(f"verify:{n}")) is not None and "rpo" in known["measured"]
+    ]
+    if not found:
+        return ("not measured" if snapshot.view.state.ended else "not measured yet") + suffix
+    return ("unknown" if None in found else duration(max(found))) + suffix
+
+
+def _steps(snapshot: Snapshot, unicode: bool) -> RenderableType:
+    table = Table(box=None, show_header=False, padding=(0, 2, 0, 0), expand=True)
+    table.add_column(no_wrap=True)
+    table.add_column(ratio=3)
+    table.add_column(no_wrap=True)
+    table.add_column(justify="right", no_wrap=True)
+    table.add_column(ratio=3)
+    bad = [r for key in ("guards:change", "guards") for r in tree.checks(snapshot, key)]
+    latest = tree.checks(snapshot, "guards:change") or tree.checks(snapshot, "guards")
+    shown = [r for r in latest if r.state != "holds"]
+    if latest and not shown:
+        table.add_row(
+            *_cells(
+                tree.Row("guards", 0, f"all {len(latest)} guards" if len(latest) > 1 else "the guard", "", "holds"),
+                snapshot,
+                unicode,
+            )
+        )
+    for row in shown or [r for r in bad if r.state != "holds"]:
+        table.add_row(*_cells(row, snapshot, unicode))
+    for row in (*_compact(tree.rows(snapshot)), *tree.proofs(snapshot), *tree.always(snapshot)):
+        table.add_row(*_cells(row, snapshot, unicode))
+    return table
+
+
+def _compact(rows: Sequence[tree.Row]) -> list[tree.Row]:
+    """Many units of one step: those in good order become a number."""
+    groups: dict[tuple[str, int], list[tree.Row]] = {}
+    for row in rows:
+        groups.setdefault((_without_unit(row.path), row.depth), []).append(row)
+    found: list[tree.Row] = []
+    said: set[tuple[str, int]] = set()
+    for row in rows:
+        key = (_without_unit(row.path), row.depth)
+        units = groups[key]
+        quiet = row.state not in (tree.RUNNING, tree.WAITING, *tree.BAD)
+        if len(units) <= MANY or not quiet:
+            found.append(row)
+        if len(units) > MANY and key not in said:
+            said.add(key)
+            counts = Counter(unit.state for unit in units)
+            words = ", ".join(f"{count} {word(state)}" for state, count in counts.items())
+            order = (*tree.BAD, tree.RUNNING, tree.WAITING, tree.PENDING)
+            state = next((s for s in order if s in counts), units[0].state)
+            found.append(tree.Row(row.path, row.depth, row.name, f"{len(units)} hosts", state, words))
+    return found
+
+
+def _without_unit(path: str) -> str:
+    import re
+
+    return re.sub(r"\[[^\]]*\]", "", path)
+
+
+def _cells(row: tree.Row, snapshot: Snapshot, unicode: bool) -> list[Text]:
+    symbol = SYMBOLS.get(row.state, ("?", "?"))[0 if unicode else 1]
+    style = STYLES.get(row.state, "")
+    name = "  " * row.depth + clean(row.name) + (f" (try {row.tries})" if row.tries > 1 else "")
+    took = duration((row.ended or snapshot.view.ended_at or snapshot.now) - row.began) if row.began else ""
+    took = "" if row.state in ("already", "skipped", "granted") else took
+    return [
+        Text(f"{symbol} {word(row.state)}", style=style),
+        Text(name, style="dim" if row.state in (tree.PENDING, "skipped") else ""),
+        Text(clean(row.where), style="dim"),
+        Text(took),
+        Text(_short(row.why) if unicode else _short(row.why, "..."), style="dim"),
+    ]
+
+
+def _short(why: str, dots: str = "…", limit: int = 160) -> str:
+    text = clean(why)
+    return text if len(text) <= limit else text[:limit] + dots
+
+
+def _now(snapshot: Snapshot, box: boxes.Box) -> list[RenderableType]:
+    """What is at work at this moment, at most three of them."""
+    if snapshot.view.state.ended:
+        return []
+    running = [a for a in snapshot.attempts if a.state is AttemptState.started]
+    panels: list[RenderableType] = [_at_work(snapshot, attempt, box) for attempt in running[:3]]
+    if len(running) > 3:
+        panels.append(Text(f"and {len(running) - 3} more at work"))
+    return panels
+
+
+def _at_work(snapshot: Snapshot, attempt: Attempt, box: boxes.Box) -> RenderableType:
+    undoing = "!undo" in attempt.path
+    step = tree.step_at(snapshot.plan.runbook.steps, attempt.path)
+    lines: list[RenderableType] = []
+    action = attempt.intent.get("action")
+    if step is not None and step.no_log:
+        lines.append(Text("the command is not shown: no_log", style="dim"))
+    elif action is not None:
+        lines.append(Text(command_line(action), style="bold"))
+    elif step is not None and step.action is not None:
+        lines.append(Text(command_line(step.action.model_dump()), style="bold"))
+    if step is not None:
+        lines.append(Text(_expected(step)))
+    lines.append(_way_back(attempt, undoing))
+    tail = [clean(line) for line in snapshot.tail.get(attempt.id, ())][-OUTPUT:]
+    if tail:
+        shown = "\n".join(f"| {line[:200]}" for line in tail)
+        lines.append(Text(shown, style="dim", no_wrap=True, overflow="ellipsis"))
+    where = clean(attempt.host or "the node")
+    took = duration(snapshot.now - attempt.started_at) if attempt.started_at else ""
+    name = f"NOW  {clean(attempt.name)}  on {where}  {took}"
+    return Panel(Group(*lines), title=name, title_align="left", box=box, border_style="cyan")
+
+
+def _expected(step: Step) -> str:
+    done = step.done_when
+    parts = [f"time-out {duration(step.timeout)}"] if step.interrupt != "never" else ["is not interrupted"]
+    if done is not None:
+        parts.append(f"expects: {clean(done.expect or done.name or 'its done_when')}")
+    elif step.expect is not None:
+        parts.append(f"expects: {clean(step.expect)}")
+    within = (done.within if done is not None else None) or step.within
+    if within:
+        parts.append(f"within {duration(within)}")
+    return "   ".join(parts)
+
+
+def _way_back(attempt: Attempt, undoing: bool) -> Text:
+    if undoing:
+        return Text("this is the way back", style="magenta")
+    if attempt.intent.get("look"):
+        return Text("only looks: changes nothing", style="dim")
+    if reason := attempt.intent.get("irreversible"):
+        return Text(f"IRREVERSIBLE: {clean(reason)}", style="bold red")
+    if undo := attempt.intent.get("undo"):
+        return Text(f"reversible by {command_line(undo['action'], 120)}", style="green")
+    return Text("has no undo: what it does stays", style="yellow")
+
+
+def _end(snapshot: Snapshot, box: boxes.Box) -> RenderableType:
+    view = snapshot.view
+    summary = view.summary
+    lines: list[RenderableType] = []
+    if summary.get("why"):
+        lines.append(Text(clean(summary["why"]), style="bold"))
+    for name in ("rto", "rpo"):
+        known = summary.get(name) or {}
+        promised, measured = known.get("promised"), known.get("measured")
+        got = duration(measured) if measured is not None else "unknown"
+        kept = ""
+        if promised is not None and measured is not None:
+            kept = "   kept" if measured <= promised else "   NOT KEPT"
+        told = f"promised {duration(promised)}" if promised is not None else "nothing promised"
+        lines.append(Text(f"{name.upper()}  measured {got}, {told}{kept}"))
+    if summary.get("tolerated"):
+        lines.append(Text(f"tolerated failures: {clean(', '.join(summary['tolerated']))}", style="yellow"))
+    for left in summary.get("left") or ():
+        where = clean(left["host"] or "the node")
+        lines.append(Text(f"LEFT TO DO BY HAND on {where}: {command_line(left['undo'])}", style="bold red"))
+        lines.append(Text(f"  {clean(left['name'])}: {clean(left['why'])}"))
+    reviews = [value for key, value in snapshot.memos.items() if key.startswith("review:")]
+    lines += [Text(f"a review by {r['people']} people is due by {r['due']}", style="yellow") for r in reviews]
+    if view.state is not RunState.refused:
+        lines.append(Text("its locks are free", style="dim"))
+    ended = f"{word(view.state.value).upper()}  {clock(view.ended_at)}" if view.ended_at else word(view.state.value)
+    style = RUN_STYLES.get(view.state, "cyan")
+    return Panel(Group(*lines), title=ended, title_align="left", box=box, border_style=style)

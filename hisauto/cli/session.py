@@ -1,0 +1,95 @@
+"""One call of the command line: the site that it is about, and who makes it."""
+
+from __future__ import annotations
+
+import json as jsonlib
+import os
+import sys
+from dataclasses import dataclass
+from functools import cached_property
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+from hisauto.app import App, Signer
+from hisauto.cli.terminal import clean, is_terminal, note
+from hisauto.errors import NotFound, UsageError
+
+if TYPE_CHECKING:
+    from rich.console import Console
+
+    from hisauto.model.run import RunView
+
+
+@dataclass
+class Session:
+    """What was said before and behind the command."""
+
+    site: Path | None = None
+    person: str | None = None
+    key: Path | None = None
+    json: bool = False
+    plain: bool = False
+
+    @cached_property
+    def app(self) -> App:
+        return App.find(self.site, Path.cwd())
+
+    @property
+    def color(self) -> bool:
+        return not self.plain and not os.environ.get("NO_COLOR") and sys.stdout.isatty()
+
+    @cached_property
+    def console(self) -> Console:
+        """For tables and screens on stdout."""
+        from rich.console import Console
+
+        # Off a terminal lines are not cut to a width that nobody has.
+        width = None if sys.stdout.isatty() else 140
+        return Console(no_color=not self.color, highlight=False, markup=False, emoji=False, width=width)
+
+    def signer(self) -> Signer:
+        """Who signs. A lab's keys count only for the person that is named: all of them lie side by side."""
+        person = self.person or os.environ.get("HISAUTO_PERSON")
+        lab = self._lab_keys()
+        if person is None and lab:
+            raise UsageError(
+                "who are you? The lab has the keys of several people", hint=f"--as {'|'.join(sorted(lab))}"
+            )
+        further = {person: lab[person]} if person is not None and person in lab else None
+        return self.app.signer(person, self.key, further)
+
+    def _lab_keys(self) -> dict[str, Path]:
+        path = self.app.site.state / "lab.json"
+        try:
+            keys = jsonlib.loads(path.read_text())["keys"]
+        except (OSError, ValueError, KeyError):
+            return {}
+        return {person: Path(file) for person, file in keys.items()}
+
+    def run(self, part: str | None, *, waiting: bool = False) -> RunView:
+        """By its id or a part of it; ``-`` or nothing: the only open one (``waiting``: that asks something)."""
+        if part not in (None, "-"):
+            assert part is not None
+            return self.app.store.find_run(part)
+        found = [view for view in self.app.store.runs(limit=1000) if not view.state.ended]
+        if waiting:
+            found = [view for view in found if view.question and view.question["kind"] in ("gate", "in_doubt", "ask")]
+        what = "waits for an answer" if waiting else "is open"
+        if not found:
+            raise NotFound(f"no run {what}", hint="hisauto runs")
+        if len(found) > 1:
+            raise UsageError(f"more than one run {what}", hint=f"name it: {', '.join(view.id for view in found[:10])}")
+        return found[0]
+
+    def confirm(self, question: str, yes: bool) -> bool:
+        """Ask, unless ``yes`` was given. Off a terminal nobody can be asked, and silence is no yes."""
+        if yes:
+            return True
+        if not is_terminal():
+            raise UsageError("nobody can be asked here: this is no terminal", hint="say --yes if you mean it")
+        import click
+
+        if click.confirm(clean(question), err=True):
+            return True
+        note("nothing was done")
+        return False

@@ -1,0 +1,286 @@
+"""One step at one place: look, journal the intent, act under a receipt, find out what became of it, journal that.
+
+It may be entered at any point of its own history: everything it needs is in the journal and on the host.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import dataclass
+from typing import TYPE_CHECKING, Any
+
+from hisauto.errors import HisautoError, Superseded, Unreachable
+from hisauto.model.action import Observation
+from hisauto.model.run import Attempt, AttemptState
+from hisauto.model.transport import Completed, Fate, Lost, Receipt, Script
+from hisauto.plan.look import Looker, Seen, judge
+from hisauto.plan.scope import Scope
+from hisauto.runbook.documents import Call, Probe, Step
+from hisauto.runbook.expressions import Truth, names, render_value
+
+if TYPE_CHECKING:
+    from hisauto.engine.drive import Drive
+
+WITHIN = 30.0
+"""Seconds for ``done_when`` to come true where the step doesn't say."""
+ASK_AGAIN = 0.3
+"""Seconds between two tries to reach a host that went away in mid-step."""
+UNINTERRUPTED = 7 * 24 * 3600.0
+"""``interrupt: never`` is not ended by a time-out either; a receipt's worker wants a number all the same."""
+
+
+@dataclass(frozen=True)
+class Verdict:
+    """What is known of an attempt after its end."""
+
+    state: AttemptState
+    why: str = ""
+    values: Mapping[str, Any] | None = None
+    never_started: bool = False
+
+    def result(self) -> dict[str, Any]:
+        """JSON for the journal. ``outcome`` stays when an undo changes the state later."""
+        return {
+            "outcome": self.state.value,
+            "why": self.why,
+            "values": dict(self.values or {}),
+            "never_started": self.never_started,
+        }
+
+
+class Attempter:
+    """Takes attempts of steps, for one drive of one run."""
+
+    def __init__(self, drive: Drive) -> None:
+        self.drive = drive
+        self.journal = drive.journal
+        self.clock = drive.clock
+
+    # ---------------------------------------------------------------- before
+    def begin(self, step: Step, path: str, n: int, scope: Scope, here: str | None) -> Attempt:
+        """Look whether it is needed, journal the intent. Returns a ``started`` attempt, or one that is settled."""
+        looker = self.drive.looker(scope)
+        done = step.done_when
+        uses_before = done is not None and done.expect is not None and "before" in names(done.expect)
+        if done is not None and not uses_before and step.unreachable is None:
+            seen = self._done_once(step, looker, scope, here)
+            if seen.truth is Truth.true:
+                return self._record(
+                    step, path, n, here, AttemptState.already, Verdict(AttemptState.already, values=_values(seen))
+                )
+        self.drive.before_change(step)
+        try:
+            intent = self._intent(step, path, n, scope, here, looker, uses_before)
+        except Unreachable as e:
+            if step.unreachable is None:
+                verdict = Verdict(AttemptState.failed, f"never started: {e}", never_started=True)
+                return self._record(step, path, n, here, AttemptState.failed, verdict)
+            intent = self._bare_intent(step, path, scope, here) | {"sent": False, "unreachable": str(e)}
+        except HisautoError as e:
+            verdict = Verdict(AttemptState.failed, f"never started: {e}", never_started=True)
+            return self._record(step, path, n, here, AttemptState.failed, verdict)
+        return self.journal.record(path, n, AttemptState.started, name=step.name, host=here, intent=intent)
+
+    def _bare_intent(self, step: Step, path: str, scope: Scope, here: str | None) -> dict[str, Any]:
+        assert step.action is not None
+        at = scope.at(here)
+        intent: dict[str, Any] = {
+            "action": {"kind": step.action.kind, "fields": self._fields(step, at)},
+            "unit": scope.host,
+            "batch": scope.batch,
+            "irreversible": step.irreversible,
+            "sent": True,
+        }
+        if step.undo is not None:
+            undo = step.undo
+            hosts: list[str | None] = [here]
+            if undo.hosts is not None:
+                hosts = list(self.drive.looker(scope).targets(Probe(hosts=undo.hosts)))
+            intent["undo"] = {
+                "action": {"kind": undo.action.kind, "fields": render_value(undo.action.fields, at)},
+                "hosts": hosts,
+            }
+        return intent
+
+    def _fields(self, step: Step, at: Mapping[str, Any]) -> dict[str, Any]:
+        assert step.action is not None
+        fields = dict(step.action.fields)
+        if step.vars:
+            fields["vars"] = {**fields.get("vars", {}), **step.vars}
+        rendered: dict[str, Any] = render_value(fields, at)
+        return rendered
+
+    def _intent(
+        self, step: Step, path: str, n: int, scope: Scope, here: str | None, looker: Looker, uses_before: bool
+    ) -> dict[str, Any]:
+        intent = self._bare_intent(step, path, scope, here)
+        if uses_before:
+            assert step.done_when is not None
+            before = looker.within(scope.standing(here)).observe(step.done_when, here)
+            if not before.known:
+                raise HisautoError(f"how it is before the step cannot be told: {before.why}")
+            intent["before"] = dict(before.values)
+        where, script = self._script(step, f"{path}#{n}", scope, here, intent)
+        intent["where"] = where
+        intent["place"] = scope.world.session(where).place(script.become)
+        return intent
+
+    def _script(
+        self, step: Step, attempt: str, scope: Scope, here: str | None, intent: Mapping[str, Any]
+    ) -> tuple[str | None, Script]:
+        call = Call(kind=intent["action"]["kind"], fields=intent["action"]["fields"])
+        timeout = UNINTERRUPTED if step.interrupt == "never" else step.timeout
+        return self.drive.looker(scope).concrete(
+            call, here, purpose="change", timeout=timeout, become=step.become, env=step.env, attempt=attempt
+        )
+
+    # ---------------------------------------------------------------- after
+    def finish(self, step: Step, attempt: Attempt, scope: Scope, *, fresh: bool) -> Attempt:
+        """Act (when ``fresh``) or ask the host what became of it, and settle the attempt."""
+        here = attempt.host
+        if not attempt.intent.get("sent", True):
+            verdict = self._by_effect(step, attempt, scope, f"not sent: {attempt.intent['unreachable']}", ended=True)
+        else:
+            where, script = self._script(step, attempt.id, scope, here, attempt.intent)
+            receipt, why = self._receipt(step, attempt, scope, where, script, fresh)
+            verdict = self._judge(step, attempt, scope, receipt, why)
+        if step.no_log and verdict.values:
+            verdict = Verdict(verdict.state, "" if verdict.state is AttemptState.done else "not shown: no_log")
+        return self.journal.record(attempt.path, attempt.n, verdict.state, result=verdict.result())
+
+    def _receipt(
+        self, step: Step, attempt: Attempt, scope: Scope, where: str | None, script: Script, fresh: bool
+    ) -> tuple[Receipt | None, str]:
+        """Start it at most once and wait for its end. None: the host can't be asked; why says so."""
+        place, become = attempt.intent.get("place"), script.become
+        session = scope.world.session(where)
+        cancelled = None if step.interrupt == "never" else self.drive.cancelled
+        act, deadline = fresh, None
+        while True:
+            try:
+                if act:
+                    receipt = session.act(attempt.id, self.journal.epoch, script, place,
+                                          on_output=self.drive.output(attempt, step), cancelled=cancelled)  # fmt: skip
+                else:
+                    receipt = session.settle(attempt.id, self.journal.epoch, place, become=become, wait=script.timeout,
+                                             on_output=self.drive.output(attempt, step), cancelled=cancelled)  # fmt: skip
+                if receipt.fate is Fate.refused:
+                    raise Superseded()
+                if receipt.fate is Fate.none:
+                    act = True
+                    continue
+                if receipt.fate is Fate.running:
+                    if cancelled is not None and cancelled():
+                        receipt = session.settle(attempt.id, self.journal.epoch, place, become=become, kill=True)
+                        if receipt.fate is not Fate.running:
+                            return receipt, receipt.why
+                    act, deadline = False, None
+                    continue
+                return receipt, receipt.why
+            except Unreachable as e:
+                # Lost: it may be at work. Not even reached: nothing was sent this time, and asking again is harmless.
+                if place is None and isinstance(e, Lost):
+                    return None, str(e)
+                act = act and not isinstance(e, Lost)
+                deadline = deadline or self.clock.monotonic() + self._within(step)
+                if self.clock.monotonic() >= deadline or (cancelled is not None and cancelled()):
+                    return None, str(e)
+                self.clock.sleep(ASK_AGAIN)
+
+    def _judge(self, step: Step, attempt: Attempt, scope: Scope, receipt: Receipt | None, why: str) -> Verdict:
+        if receipt is None:
+            return self._by_effect(step, attempt, scope, f"its end is not known: {why}", ended=False)
+        if receipt.fate is Fate.no_space:
+            return Verdict(AttemptState.failed, f"never started: {why or 'no space on the host'}", never_started=True)
+        if receipt.fate is not Fate.finished or receipt.completed is None:
+            return self._by_effect(
+                step, attempt, scope, f"its end is not known: {receipt.fate} {why}".strip(), ended=False
+            )
+        done = receipt.completed
+        if done.how != "exit":
+            return self._by_effect(step, attempt, scope, f"ended by {done.how}", ended=True, values=_streams(done))
+        if not receipt.same_boot:
+            return self._by_effect(step, attempt, scope, f"exit {done.rc}, before the host was restarted", ended=False)
+        return self._by_answer(step, attempt, scope, done)
+
+    def _by_answer(self, step: Step, attempt: Attempt, scope: Scope, done: Completed) -> Verdict:
+        """It ran to its end: its own answer first, then the effect."""
+        assert step.action is not None
+        action = scope.world.actions[step.action.kind]
+        fields = action.fields.model_validate(attempt.intent["action"]["fields"])
+        observation: Observation = action.read(fields, done, "change")
+        names_at = {**scope.at(attempt.host), "before": attempt.intent.get("before")}
+        truth, why = judge(observation, step.expect or action.default_expect, names_at)
+        values = dict(observation.values)
+        if truth is Truth.unknown:
+            return self._by_effect(step, attempt, scope, why, ended=False, values=values)
+        if truth is Truth.false:
+            if step.expect is None and step.done_when is not None:
+                seen = self._done_once(
+                    step, self.drive.looker(scope), scope, attempt.host, attempt.intent.get("before")
+                )
+                if seen.truth is Truth.true:
+                    return Verdict(AttemptState.done, f"{why}; yet done_when holds", values)
+            return Verdict(AttemptState.failed, why, values)
+        if step.done_when is None:
+            return Verdict(AttemptState.done, "", values)
+        return self._by_effect(step, attempt, scope, "", ended=True, values=values)
+
+    def _by_effect(
+        self,
+        step: Step,
+        attempt: Attempt,
+        scope: Scope,
+        why: str,
+        *,
+        ended: bool,
+        values: Mapping[str, Any] | None = None,
+    ) -> Verdict:
+        """``done_when`` decides; ``ended`` says whether the action can still be at work."""
+        if step.done_when is None:
+            return Verdict(AttemptState.in_doubt, f"{why}; there is no done_when to look at", values)
+        looker = self.drive.looker(self._done_scope(scope, attempt.host, attempt.intent.get("before")))
+        seen = looker.until(self._done_probe(step), within=self._within(step), holds=step.done_when.holds)
+        if seen.truth is Truth.true:
+            return Verdict(AttemptState.done, why, values)
+        said = f"done_when {'does not hold' if seen.truth is Truth.false else 'cannot be told'}: {seen.why}"
+        whole = f"{why}; {said}" if why else said
+        if seen.truth is Truth.false and ended and step.irreversible is None:
+            return Verdict(AttemptState.failed, whole, values)
+        return Verdict(AttemptState.in_doubt, whole, values)
+
+    # ---------------------------------------------------------------- done_when
+    def _within(self, step: Step) -> float:
+        own = step.done_when.within if step.done_when is not None else None
+        return own if own is not None else step.within if step.within is not None else WITHIN
+
+    def _done_probe(self, step: Step) -> Probe:
+        assert step.done_when is not None
+        return step.done_when
+
+    def _done_scope(self, scope: Scope, here: str | None, before: Any = None) -> Scope:
+        """``done_when`` looks where the step worked, unless it has hosts of its own; ``host`` stays the unit's."""
+        return scope.standing(here).plus(before=before) if before is not None else scope.standing(here)
+
+    def _done_once(self, step: Step, looker: Looker, scope: Scope, here: str | None, before: Any = None) -> Seen:
+        """One look, and if it holds, for as long as it has to hold."""
+        probe = self._done_probe(step)
+        at = looker.within(self._done_scope(scope, here, before))
+        return at.until(probe, within=0.0, holds=probe.holds)
+
+    def _record(
+        self, step: Step, path: str, n: int, here: str | None, state: AttemptState, verdict: Verdict
+    ) -> Attempt:
+        return self.journal.record(path, n, state, name=step.name, host=here, result=verdict.result())
+
+
+def _values(seen: Seen) -> dict[str, Any]:
+    return dict(seen.hosts[0].observation.values) if len(seen.hosts) == 1 else seen.values()
+
+
+def _streams(done: Completed) -> dict[str, Any]:
+    return {
+        "rc": done.rc,
+        "stdout": done.out.decode(errors="replace").rstrip("\n"),
+        "stderr": done.err.decode(errors="replace").rstrip("\n"),
+    }

@@ -1,0 +1,373 @@
+"""Driving a run: a function of plan and journal. It can be stopped anywhere and started again anywhere."""
+
+from __future__ import annotations
+
+import threading
+from collections.abc import Callable, Mapping
+from dataclasses import dataclass, field
+from datetime import datetime
+from typing import Any, Literal
+
+from hisauto.clock import Clock, stamp
+from hisauto.engine.decisions import Decisions, check_decision
+from hisauto.engine.gates import Gates
+from hisauto.engine.outcome import Ended, Failure, Waiting
+from hisauto.engine.rollback import Rollback
+from hisauto.engine.steps import Walker, look_values
+from hisauto.errors import HisautoError
+from hisauto.model.journal import Journal
+from hisauto.model.run import Attempt, AttemptState, RunState
+from hisauto.model.world import World
+from hisauto.plan.hosts import discover
+from hisauto.plan.look import Looker, Seen
+from hisauto.plan.plan import Plan
+from hisauto.plan.scope import Scope
+from hisauto.runbook.documents import Step
+from hisauto.runbook.expressions import Truth, render_value
+from hisauto.runbook.scope import Results
+
+CANCEL_EVERY = 0.1
+"""Seconds between two looks at whether the run was cancelled, while something is at work."""
+
+
+@dataclass
+class Registered:
+    """A name's values by host, and where and when they are from."""
+
+    source: str
+    at: str
+    by_host: dict[str, Mapping[str, Any]] = field(default_factory=dict)
+
+
+class Cancel(Ended):
+    """A person said stop."""
+
+
+class Drive:
+    """One node at work on one run, under one epoch."""
+
+    def __init__(self, journal: Journal, world: World, clock: Clock) -> None:
+        self.journal, self.world, self.clock = journal, world, clock
+        self.run = journal.view()
+        self.plan = Plan.from_json(journal.plan())
+        self.registered: dict[str, Registered] = {}
+        self.decisions = Decisions(self)
+        self.gates = Gates(self)
+        self.mutex = threading.RLock()
+        self.first_change = threading.Lock()
+        self._asked = 0.0
+        self._cancelled = False
+        self._before_change_done = False
+
+    # ---------------------------------------------------------------- the way through
+    def go(self) -> RunState | None:
+        """Drive until the end, or until somebody has to say something. Returns the end, or None when parked."""
+        while True:
+            seen = self.journal.inbox()
+            self.registered.clear()
+            self.walker = Walker(self)
+            try:
+                return self._through()
+            except Waiting as w:
+                if self.journal.park(w.state, w.question, w.wake_at, seen):
+                    return None
+
+    def _through(self) -> RunState:
+        verdict = self.journal.recall("verdict")
+        if verdict is None:
+            verdict = self._body()
+        end = RunState(verdict["end"])
+        if verdict["rollback"]:
+            self._move(RunState.rolling_back)
+            left = self.rollback("")
+            end = RunState.rollback_failed if left else end
+        if end is not RunState.refused:
+            self._always(end)
+        self.journal.end(end, self._summary(verdict, end))
+        for host in {None, *(a.host for a in self.journal.attempts())}:
+            self._forget(host)
+        return end
+
+    def _body(self) -> dict[str, Any]:
+        """Locks, guards, steps, proof. Journals how it came out before anything is done about it."""
+        try:
+            self._lock()
+            self._guard()
+            self._move(RunState.running)
+            self.walker.steps(self.plan.runbook.steps, "", self.scope())
+            self._verify()
+            end = RunState.partial if self.walker.tolerated else RunState.succeeded
+            return self._conclude(end, "")
+        except Cancel as c:
+            return self._conclude(RunState.cancelled, c.why, rollback=not self.barred())
+        except Ended as e:
+            return self._conclude(e.state, e.why)
+        except Failure as f:
+            return self._failed(f)
+
+    def _failed(self, failure: Failure) -> dict[str, Any]:
+        policy = failure.policy or self.plan.runbook.on_failure
+        if policy == "rollback" and self.barred():
+            policy = "ask"  # past the point of no return nothing is undone by itself
+        if policy == "ask":
+            subject = failure.attempt or failure.path
+            rounds = 0
+            while self.journal.recall(f"again:{subject}:{rounds}") is not None:
+                rounds += 1
+            question, answers = f"ask:{subject}:{rounds}", ("again", "rollback", "stop")
+            decided = self.decisions.one(question, answers)
+            if decided is None:
+                raise Waiting(RunState.waiting, {"kind": "ask", "id": question, "step": subject, "why": failure.why,
+                                                 "barred": self.barred(), "answers": list(answers)})  # fmt: skip
+            if decided.answer == "again":
+                self.journal.note(f"again:{subject}:{rounds}", {"by": decided.person}, kind="again")
+                return self._body()
+            policy = decided.answer
+        return self._conclude(
+            RunState.rolled_back if policy == "rollback" else RunState.failed,
+            failure.why,
+            rollback=policy == "rollback",
+        )
+
+    def _conclude(self, end: RunState, why: str, *, rollback: bool = False) -> dict[str, Any]:
+        if end is RunState.cancelled and not rollback and self.changed():
+            end = RunState.rollback_failed  # a cancel behind the point of no return leaves something
+        verdict = {"end": end.value, "why": why, "rollback": rollback, "at": stamp(self.clock.now())}
+        noted: dict[str, Any] = self.journal.note("verdict", verdict, kind="verdict")
+        return noted
+
+    # ---------------------------------------------------------------- phases
+    def _lock(self) -> None:
+        self.check_cancel()
+        if self.journal.recall("locked") is None:
+            self._move(RunState.locking)
+            holders = self.journal.take_locks(self.plan.locks)
+            if holders:
+                raise Waiting(RunState.locking, {"kind": "lock", "id": "lock", "for": dict(holders)})
+            self.journal.note("locked", list(self.plan.locks), kind="locked")
+
+    def _guard(self) -> None:
+        if self.journal.recall("guards") is None:
+            self._move(RunState.guarding)
+        request = self.journal.request()
+        try:
+            check_decision(request, people=self.world.people, run=self.run.id, digest=self.plan.digest)
+        except HisautoError as e:
+            raise Ended(RunState.refused, f"the request does not hold: {e}") from e
+        if not self.world.may(request.person, "run"):
+            raise Ended(RunState.refused, f"{request.person} may not run runbooks here")
+        self._take_guards("guards")
+
+    def _take_guards(self, key: str) -> None:
+        """Hosts and guards; all are taken and reported. Anything but a clear yes refuses the run."""
+        known = self.journal.recall(key)
+        if known is None:
+            known = self.journal.note(key, self._look_at_guards(), kind="guards")
+        for guard in known["guards"]:
+            if guard["register"]:
+                self._register_seen(guard)
+        if known["refused"]:
+            raise Ended(RunState.refused, "; ".join(known["refused"]))
+
+    def _look_at_guards(self) -> dict[str, Any]:
+        refused: list[str] = []
+        taken: list[dict[str, Any]] = []
+        looker = self.looker(self.scope())
+        try:
+            found = discover(self.plan.runbook, self.looker(self.scope().plus(hosts={}))).hosts
+            if {k: tuple(v) for k, v in found.items()} != dict(self.plan.hosts):
+                refused.append(
+                    f"the hosts are not those of the plan any more: {_hosts(found)}, not {_hosts(self.plan.hosts)}"
+                )
+        except HisautoError as e:
+            refused.append(str(e))
+        for n, guard in enumerate(self.plan.runbook.guards, 1):
+            seen = looker.within(self.scope()).until(guard, within=guard.within or 0.0, holds=guard.holds)
+            name = guard.name or f"guard {n}"
+            entry = {"name": name, "register": guard.register_, **seen.values()}
+            if guard.register_:
+                self._register_seen(entry)
+            taken.append(entry)
+            if seen.truth is not Truth.true:
+                word = "says no" if seen.truth is Truth.false else "cannot be told"
+                refused.append(f"{name} {word}: {seen.why}")
+        self.check_cancel()
+        return {"guards": taken, "refused": refused, "at": stamp(self.clock.now())}
+
+    def _register_seen(self, entry: Mapping[str, Any]) -> None:
+        for host in entry["hosts"]:
+            self.register(entry["register"], host["host"], host["values"], at=entry["at"], source=entry["name"])
+
+    def _verify(self) -> None:
+        """The proof that the service is back, from the users' side."""
+        self._move(RunState.verifying)
+        for n, probe in enumerate(self.plan.runbook.verify, 1):
+            name, key = probe.name or f"verify {n}", f"verify:{n}"
+            if self.journal.recall(key) is not None:
+                continue
+            seen = self.looker(self.scope()).until(probe, within=probe.within or 0.0, holds=probe.holds)
+            self.check_cancel()
+            if seen.truth is not Truth.true:
+                word = "does not hold" if seen.truth is Truth.false else "cannot be told"
+                raise Failure(key, f"{name} {word}: {seen.why}")
+            measured = {m: self._measure(expr, seen) for m, expr in probe.measures.items()}
+            self.journal.note(key, {"name": name, "measured": measured, **seen.values()}, kind="verified")
+        self.journal.note("verified", {"at": stamp(self.clock.now())}, kind="verified")
+
+    def _measure(self, expression: str, seen: Seen) -> float | None:
+        """Seconds, or None for unknown: what isn't a number isn't a measurement."""
+        scope = self.scope()
+        values = look_values(seen)
+        value = self.value(expression, {**scope.at(None), **values})
+        return float(value) if isinstance(value, int | float) and not isinstance(value, bool) else None
+
+    def _always(self, end: RunState) -> None:
+        """At every end but ``refused``; cannot change it."""
+        scope = self.scope().plus(run={**self.scope().names["run"], "end": end.value})
+        for i, step in enumerate(self.plan.runbook.always, 1):
+            try:
+                Walker(self).step(step, f"always.{i}", scope)
+            except (Failure, Ended, Waiting) as e:
+                self.journal.note(f"always:{i}", f"{step.name}: {e}", kind="always.failed")
+
+    def _summary(self, verdict: Mapping[str, Any], end: RunState) -> dict[str, Any]:
+        objectives = self.plan.runbook.objectives
+        verified = self.journal.recall("verified")
+        rto = None
+        if verified is not None:
+            rto = (datetime.fromisoformat(verified["at"]) - self.run.reported_at).total_seconds()
+        lost = [
+            v["measured"]["rpo"]
+            for n in range(1, len(self.plan.runbook.verify) + 1)
+            if (v := self.journal.recall(f"verify:{n}")) is not None and "rpo" in v["measured"]
+        ]
+        return {
+            "why": verdict["why"],
+            "rto": {"promised": objectives.rto, "measured": rto},
+            "rpo": {"promised": objectives.rpo, "measured": None if None in lost or not lost else max(lost)},
+            "tolerated": self.walker.tolerated,
+            "left": self.left(),
+        }
+
+    # ---------------------------------------------------------------- what the walk asks for
+    def scope(self) -> Scope:
+        """The names that are visible now."""
+        run = {"id": self.run.id, "incident": self.run.incident, "level": self.run.level,
+               "requester": self.run.requester, "reason": self.run.reason, "end": None}  # fmt: skip
+        names = self.plan.names(**run)
+        with self.mutex:
+            names |= {name: Results(hosts=dict(r.by_host)) for name, r in self.registered.items()}
+        return Scope(self.world, names)
+
+    def looker(self, scope: Scope) -> Looker:
+        """Eyes at a point of the run: with all that is registered by now, as the unit sees it."""
+        with self.mutex:
+            known = {
+                name: Results(hosts=dict(r.by_host), own=r.by_host.get(scope.host or ""))
+                for name, r in self.registered.items()
+            }
+        return Looker(scope.plus(**known), self.clock, self.cancelled)
+
+    def value(self, expression: str, names: Mapping[str, Any]) -> Any:
+        try:
+            return render_value("{{ " + expression + " }}", names)
+        except HisautoError:
+            return None
+
+    def register(self, name: str, host: str | None, values: Mapping[str, Any], *, at: str, source: str) -> None:
+        with self.mutex:
+            known = self.registered.setdefault(name, Registered(source, at))
+            known.at, known.source = at, source
+            known.by_host[host or "node"] = values
+
+    def before_change(self, step: Step) -> None:
+        """Just before the first change: hosts and guards again. Before a point of no return: every ``never``."""
+        with self.first_change:  # a lock of its own: the looks under it run in threads that want the other
+            if not self._before_change_done and not self.changed():
+                self._take_guards("guards:change")
+            self._before_change_done = True
+        if step.irreversible is not None:
+            for n, never in enumerate(self.plan.runbook.never, 1):
+                seen = self.looker(self.scope()).once(never)
+                name = never.name or f"never {n}"
+                if seen.truth is not Truth.false:
+                    word = "is so" if seen.truth is Truth.true else "cannot be told"
+                    raise Failure(f"never:{n}", f"'{name}' must never be, and it {word}: {seen.why or 'seen'}")
+        self.check_cancel()
+
+    def changed(self) -> bool:
+        """Whether this run has begun anything that can change something."""
+        return any(_touched(a) for a in self.journal.attempts())
+
+    def barred(self) -> bool:
+        """Whether the point of no return is behind us."""
+        return any(a.intent.get("irreversible") and _touched(a) for a in self.journal.attempts())
+
+    def latest(self, path: str) -> int:
+        """The number of the newest attempt at a path; 1 when there is none."""
+        return max((a.n for a in self.journal.attempts() if a.path == path), default=1)
+
+    def again(self, attempt: str) -> bool:
+        """Whether a person said to try this failed attempt once more."""
+        return self.journal.recall(f"again:{attempt}:0") is not None
+
+    def rollback(self, prefix: str) -> list[str]:
+        return Rollback(self).run(prefix)
+
+    def left(self) -> list[dict[str, Any]]:
+        """What is left to do by hand: undos that were owed and are not done."""
+        return Rollback(self).left()
+
+    def output(self, attempt: Attempt, step: Step) -> Callable[[Literal["out", "err"], bytes], None] | None:
+        if step.no_log:
+            return None
+        return lambda stream, data: self.journal.output(attempt.id, stream, data.decode(errors="replace"))
+
+    def cancelled(self) -> bool:
+        """Whether somebody who may has cancelled the run. Looks at the database at most every ``CANCEL_EVERY`` s."""
+        if self._cancelled:
+            return not self.rolling_back
+        now = self.clock.monotonic()
+        if now - self._asked < CANCEL_EVERY:
+            return False
+        self._asked = now
+        with self.mutex:
+            self._cancelled = bool(self.decisions.cancels())
+        return self._cancelled and not self.rolling_back
+
+    @property
+    def rolling_back(self) -> bool:
+        """A cancel doesn't stop a rollback, nor what is done at every end."""
+        return self.journal.recall("verdict") is not None or self._undoing > 0
+
+    _undoing = 0
+
+    def check_cancel(self) -> None:
+        self._asked = 0.0 if not self._cancelled else self._asked
+        if self.cancelled():
+            by = ", ".join(d.person for d in self.decisions.cancels())
+            raise Cancel(RunState.cancelled, f"cancelled by {by}")
+
+    def _move(self, state: RunState) -> None:
+        if self.journal.view().state is not state:
+            self.journal.move(state)
+
+    def _forget(self, host: str | None) -> None:
+        try:
+            self.world.session(host).forget(self.journal.epoch)
+        except HisautoError:
+            return  # best effort: receipts age out on the host
+
+
+def _touched(attempt: Attempt) -> bool:
+    return (
+        attempt.state not in (AttemptState.skipped, AttemptState.already)
+        and not attempt.intent.get("look")
+        and not attempt.result.get("never_started")
+        and attempt.intent.get("sent", True)
+        and not attempt.path.startswith("always.")
+    )
+
+
+def _hosts(found: Mapping[str, Any]) -> str:
+    return ", ".join(f"{k}={'+'.join(v) or 'none'}" for k, v in found.items())

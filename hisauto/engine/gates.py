@@ -1,0 +1,117 @@
+"""Gates: a card with what is known, and the people who have to agree."""
+
+from __future__ import annotations
+
+from datetime import datetime, timedelta
+from typing import TYPE_CHECKING, Any
+
+from hisauto.approval import rules
+from hisauto.approval.card import Fact
+from hisauto.clock import stamp
+from hisauto.engine.decisions import signed_message
+from hisauto.engine.outcome import Ended, Failure, Waiting
+from hisauto.model.run import RunState
+from hisauto.plan.look import telling
+from hisauto.plan.scope import Scope
+from hisauto.runbook.documents import Approve, Step
+from hisauto.runbook.expressions import render
+
+if TYPE_CHECKING:
+    from hisauto.engine.drive import Drive
+
+
+class Gates:
+    """Opens gates and waits at them, for one drive."""
+
+    def __init__(self, drive: Drive) -> None:
+        self.drive = drive
+        self.journal = drive.journal
+
+    def gate(self, step: Step, path: str, scope: Scope) -> None:
+        """Pass when granted; else wait, or end by a no or by time."""
+        assert step.approve is not None
+        if self.journal.recall(f"gate.granted:{path}") is not None:
+            return
+        card = self.journal.recall(f"gate:{path}") or self._open(step.approve, path, step.name, scope)
+        verdict = self._verdict(path, card)
+        match verdict.state:
+            case "granted":
+                granted = {"by": list(verdict.by), "why": verdict.why, "broke_glass": verdict.broke_glass}
+                if verdict.broke_glass is not None:
+                    due = stamp(self.drive.clock.now() + timedelta(hours=24))
+                    self.journal.note(f"review:{path}", {"due": due, "people": 2, **granted}, kind="review.due")
+                self.journal.note(f"gate.granted:{path}", granted, kind="gate.granted")
+            case "denied":
+                self._no(step, path, scope, f"{step.name}: {verdict.why}", RunState.rejected)
+            case _:
+                self._wait(step, path, scope, card, verdict)
+
+    def _open(self, approve: Approve, path: str, name: str, scope: Scope) -> dict[str, Any]:
+        now = self.drive.clock.now()
+        card = {
+            "kind": "gate",
+            "id": f"gate:{path}",
+            "name": name,
+            "question": render(approve.question, scope.at(scope.here)),
+            "plan_digest": self.drive.plan.digest,
+            "facts": [self._fact(f) for f in approve.facts],
+            "by": dict(approve.by),
+            "break_glass": approve.break_glass,
+            "opened_at": stamp(now),
+            "deadline": stamp(now + timedelta(seconds=approve.within)),
+            "otherwise": approve.otherwise,
+        }
+        opened: dict[str, Any] = self.journal.note(f"gate:{path}", card, kind="gate.opened")
+        return opened
+
+    def _fact(self, name: str) -> dict[str, Any]:
+        """A fact with its value, its source and when it was taken. Nothing is shown as known that isn't."""
+        known = self.drive.registered.get(name)
+        value = {h: telling(v) for h, v in known.by_host.items() if v} if known is not None else {}
+        fact = Fact(
+            name=name,
+            value=value or None,
+            known=bool(value),
+            source=known.source if known is not None else "nothing registered it",
+            taken_at=known.at if known is not None else None,
+        )
+        return fact.model_dump(mode="json")
+
+    def _verdict(self, path: str, card: dict[str, Any]) -> rules.Verdict:
+        run = self.drive.run
+        glass = run.incident if card["break_glass"] and run.level == 1 else None
+        gate = rules.Gate(
+            id=card["id"],
+            run=run.id,
+            plan_digest=self.drive.plan.digest,
+            roles=card["by"],
+            requester=run.requester,
+            question=card["question"],
+            facts=tuple(Fact.model_validate(f) for f in card["facts"]),
+            break_glass_incident=glass,
+        )
+        rows = self.journal.decisions(card["id"])
+        given = [rules.Decision(signed_message(row), row.signature) for row in rows]
+        verdict = rules.evaluate(gate, given, self.drive.world.people)
+        for who, why in verdict.void:
+            self.journal.note(f"refused:{card['id']}:{who}", why, kind="decision.refused")
+        return verdict
+
+    def _wait(self, step: Step, path: str, scope: Scope, card: dict[str, Any], verdict: rules.Verdict) -> None:
+        approve = step.approve
+        assert approve is not None
+        deadline: datetime | None = datetime.fromisoformat(card["deadline"])
+        assert deadline is not None
+        if self.drive.clock.now() >= deadline:
+            if approve.otherwise == "deny" and not self.drive.changed():
+                self._no(step, path, scope, f"{step.name}: nobody decided in time", RunState.expired)
+            # Once something was changed, nothing is rolled back because somebody slept: it escalates and waits.
+            self.journal.note(f"escalated:{path}", {"at": stamp(self.drive.clock.now())}, kind="gate.escalated")
+            deadline = None
+        said = {"missing": dict(verdict.missing), "who": list(verdict.helpful), "why": verdict.why}
+        raise Waiting(RunState.waiting, {**card, **said}, deadline)
+
+    def _no(self, step: Step, path: str, scope: Scope, why: str, end: RunState) -> None:
+        if scope.host is None and not self.drive.changed():
+            raise Ended(end, why)
+        raise Failure(path, why, policy=step.on_failure)

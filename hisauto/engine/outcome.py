@@ -1,0 +1,39 @@
+"""How a walk through a plan can be interrupted. Control flow only; none of these reaches a user."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from datetime import datetime
+from typing import Any
+
+from hisauto.model.run import RunState
+
+
+class Interruption(Exception):
+    """The walk can't go on from here."""
+
+
+class Waiting(Interruption):
+    """Somebody has to say something first, or a lock has to come free."""
+
+    def __init__(self, state: RunState, question: Mapping[str, Any], wake_at: datetime | None = None) -> None:
+        super().__init__(question.get("kind"))
+        self.state, self.question, self.wake_at = state, question, wake_at
+
+
+class Failure(Interruption):
+    """A step failed, or ``verify`` did not hold."""
+
+    def __init__(self, path: str, why: str, *, attempt: str | None = None, policy: str | None = None) -> None:
+        super().__init__(why)
+        self.path, self.why, self.attempt = path, why, attempt
+        self.policy = policy
+        """``stop``, ``rollback`` or ``ask`` when the step or a person says so; None: as the runbook says."""
+
+
+class Ended(Interruption):
+    """The walk is over for a reason that is no failure of a step."""
+
+    def __init__(self, state: RunState, why: str) -> None:
+        super().__init__(why)
+        self.state, self.why = state, why

@@ -1,0 +1,106 @@
+"""Between rows and the nouns of ``model``, and the few records that only the store has."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass, replace
+from datetime import datetime
+from typing import Any
+
+import sqlalchemy as sa
+
+from hisauto.model.run import Attempt, AttemptState, Decision, RunState, RunView
+from hisauto.store.schema import runs
+
+VIEW = tuple(
+    runs.c[name]
+    for name in (
+        "id", "runbook", "version", "state", "digest", "requester", "reason", "incident", "level", "epoch", "question",
+        "wake_at", "created_at", "reported_at", "ended_at", "summary",
+    )
+)  # fmt: skip
+"""The columns of a ``RunView``: without the plan, which is large."""
+
+
+@dataclass(frozen=True)
+class Submission:
+    """A run to be: what was planned, and the signed word that asks for it."""
+
+    id: str
+    """From ``Store.fresh_id``, before it was signed."""
+    runbook: str
+    version: str
+    source_digest: str
+    """Of the runbook's content; what ``version`` has to keep."""
+    digest: str
+    """Of the plan."""
+    plan: Mapping[str, Any]
+    request: Decision
+    reported_at: datetime
+    incident: str | None = None
+    level: int | None = None
+    blobs: Sequence[bytes] = ()
+    """Files that the plan pins by SHA-256."""
+
+
+@dataclass(frozen=True)
+class Output:
+    """A piece of live output."""
+
+    seq: int
+    """Within the run, from 1."""
+    attempt: str
+    stream: str
+    text: str
+
+
+@dataclass(frozen=True)
+class Lock:
+    """A key that a run holds."""
+
+    key: str
+    run: str
+    since: datetime
+
+
+@dataclass(frozen=True)
+class Node:
+    """An orchestrator process, as it last said of itself."""
+
+    id: str
+    host: str
+    pid: int
+    started: datetime
+    seen: datetime
+
+
+@dataclass(frozen=True)
+class StoredCheckpoint:
+    """A signed note over the first ``size`` entries."""
+
+    size: int
+    text: str
+    at: datetime
+    published_at: datetime | None
+
+
+def view_of(row: sa.Row[Any]) -> RunView:
+    return RunView(**{**row._mapping, "state": RunState(row.state)})
+
+
+def attempt_of(row: sa.Row[Any]) -> Attempt:
+    return Attempt(**{**row._mapping, "state": AttemptState(row.state)})
+
+
+def decision_of(row: sa.Row[Any]) -> Decision:
+    return Decision(**row._mapping)
+
+
+def decision_to_json(decision: Decision) -> dict[str, Any]:
+    """All of it: with card and signature, so that it can be verified wherever it is read."""
+    return {**vars(decision), "card": dict(decision.card), "at": decision.at.isoformat()}
+
+
+def decision_from_json(stored: dict[str, Any]) -> Decision:
+    decision = Decision(**stored)
+    return replace(decision, at=datetime.fromisoformat(stored["at"]))
