@@ -17,7 +17,7 @@ test: $(VENV)/ready lab-packages check ## everything that CI runs
 	$(BIN)/pytest -n $(WORKERS) --dist loadgroup
 
 torture: $(VENV)/ready lab-packages ## the long campaigns, whole
-	HISAUTO_TORTURE=1 $(BIN)/pytest -n 2 --dist loadgroup -m torture --timeout 7200
+	HISAUTO_TORTURE=1 $(BIN)/pytest -n 2 --dist loadgroup --timeout 7200
 
 bench: $(VENV)/ready lab-packages ## the benchmarks, each against a peer in the same run
 	$(BIN)/python -m benchmarks.failover

@@ -5,6 +5,7 @@ from __future__ import annotations
 import os
 import secrets
 from collections.abc import Iterator, Mapping, Sequence
+from concurrent.futures import ThreadPoolExecutor
 from contextlib import contextmanager
 from dataclasses import dataclass
 from datetime import datetime
@@ -21,13 +22,13 @@ from hisauto.errors import NotFound, Refused, UsageError
 from hisauto.model.action import Action
 from hisauto.model.journal import Journal
 from hisauto.model.run import Decision, RunView
+from hisauto.plan import guards
 from hisauto.plan.build import build
 from hisauto.plan.look import Looker, Seen
 from hisauto.plan.plan import Plan
-from hisauto.plan.preview import Line, guards, preview
+from hisauto.plan.preview import Line, preview
 from hisauto.plan.scope import Scope
 from hisauto.runbook.documents import Runbook
-from hisauto.runbook.scope import Results
 from hisauto.site.inventory import Inventory
 from hisauto.site.site import Site, find_site
 from hisauto.store.engine import open_store
@@ -160,13 +161,10 @@ class App:
                 roles=self.site.paths("roles"),
             )
             at = looker.within(Scope(world, plan.names(**run)))
-            taken = []
-            for name_, guard, seen in guards(plan, at):
-                taken.append((name_, seen))
-                if guard.register_:
-                    values = {h.host or "node": dict(h.observation.values) for h in seen.hosts}
-                    at = at.within(at.scope.plus(**{guard.register_: Results(hosts=values)}))
-            return Planned(plan, files, found.seen, taken, preview(plan, at))
+            with ThreadPoolExecutor(1) as pool:
+                lines = pool.submit(preview, plan, at)
+                taken = [(title, seen) for title, _, seen in guards.take(runbook, at, patient=False)]
+                return Planned(plan, files, found.seen, taken, lines.result())
 
     # ---------------------------------------------------------------- people and what they sign
     def signer(self, person: str | None, key: Path | None, further: Mapping[str, Path] | None = None) -> Signer:
@@ -237,7 +235,7 @@ class App:
         reason: str = "",
         break_glass: bool = False,
     ) -> bool:
-        """Sign and send an answer to what a run waits for. False: this person had said so already. Raises ``Refused``."""
+        """Sign and send an answer to what a run waits for. False: it had been given already. Raises ``Refused``."""
         kind = question["kind"]
         if kind == "gate":
             self._check_gate(run, question, by, break_glass)
@@ -288,8 +286,8 @@ class App:
 
     def _signed(self, question: str, answer: str, card: Card, by: Signer, break_glass: bool = False) -> Decision:
         return Decision(
-            question=question, person=by.person, answer=answer, reason=card.reason or "", card=card.model_dump(mode="json"),
-            signature=by.sign(card), break_glass=break_glass, at=self.clock.now(),
+            question=question, person=by.person, answer=answer, reason=card.reason or "",
+            card=card.model_dump(mode="json"), signature=by.sign(card), break_glass=break_glass, at=self.clock.now(),
         )  # fmt: skip
 
     # ---------------------------------------------------------------- the log

@@ -18,12 +18,14 @@ import threading
 import time
 import urllib.parse
 from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
+from pathlib import Path
 from typing import Any
 
 import psycopg
 
 from lab.database import connect
 from lab.layout import HTTP_PORT, PG_PORT
+from lab.ledger import Ledger
 
 SECONDS = 3.0
 """How long a request may wait for the database."""
@@ -65,8 +67,8 @@ class Service(ThreadingHTTPServer):
     daemon_threads = True
     request_queue_size = 128
 
-    def __init__(self, name: str, address: str, proxy: str) -> None:
-        self.name = name
+    def __init__(self, name: str, address: str, proxy: str, ledger: Ledger) -> None:
+        self.name, self.ledger = name, ledger
         self.dsn = f"host={proxy} port={PG_PORT} user=his dbname=his application_name={name}"
         super().__init__((address, HTTP_PORT), Handler)
 
@@ -83,11 +85,12 @@ class Service(ThreadingHTTPServer):
             time.sleep(HEARTBEAT)
 
     def register(self, patient: str, department: str) -> dict[str, Any]:
-        """Write one registration. Raises psycopg.Error."""
+        """Write one registration, then put it on record. Raises psycopg.Error, OSError: it is not acknowledged then."""
         [row] = self.query(
             "insert into registrations(patient, department, received_by) values (%s, %s, %s) returning id, at",
             patient, department, self.name,
         )  # fmt: skip
+        self.ledger.note(*row)
         return {"id": row[0], "patient": patient, "department": department, "at": row[1].isoformat()}
 
 
@@ -179,7 +182,7 @@ class Handler(BaseHTTPRequestHandler):
         """Nothing: the requests hold patients' names."""
 
 
-def main(name: str, address: str, proxy: str, pidfile: str) -> None:
+def main(name: str, address: str, proxy: str, pidfile: str, ledger: str) -> None:
     """Serve until SIGTERM. The lock on ``pidfile`` lives as long as this process."""
     lock = os.open(pidfile, os.O_RDWR | os.O_CREAT, 0o600)
     try:
@@ -189,7 +192,7 @@ def main(name: str, address: str, proxy: str, pidfile: str) -> None:
     os.ftruncate(lock, 0)
     os.write(lock, str(os.getpid()).encode())
     signal.signal(signal.SIGTERM, lambda *_: os._exit(0))
-    with Service(name, address, proxy) as service:
+    with Service(name, address, proxy, Ledger(Path(ledger))) as service:
         threading.Thread(target=service.note_replication, daemon=True).start()
         service.serve_forever()
 

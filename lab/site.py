@@ -70,7 +70,8 @@ def host_vars(lab: Lab, host: str) -> dict[str, Any]:
     else:
         found |= {
             "app_start": "app start", "app_stop": "app stop", "app_restart": "app restart", "app_status": "app status",
-            "app_url": f"http://{lab.address(host)}:{HTTP_PORT}", "app_server": f"his/{host}",
+            "app_ledger": "app ledger", "app_url": f"http://{lab.address(host)}:{HTTP_PORT}",
+            "app_server": f"his/{host}",
         }  # fmt: skip
     return found
 

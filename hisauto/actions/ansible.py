@@ -6,6 +6,7 @@ and then one line for the machine. The folder goes at the end: it may hold secre
 
 from __future__ import annotations
 
+import contextlib
 import json
 import os
 import shlex
@@ -145,11 +146,12 @@ def run(folder: Path, watch: Watch) -> dict[str, Any]:
 def close_connections(folder: Path) -> None:
     """Ask each ssh master to go: it would outlive its socket's folder."""
     for socket in sorted((folder / "cp").glob("*")):
-        subprocess.run(
-            ["ssh", "-F", "/dev/null", "-o", f"ControlPath=cp/{socket.name}", "-O", "exit", "-"],
-            cwd=folder, stdin=subprocess.DEVNULL, stdout=subprocess.DEVNULL, stderr=subprocess.DEVNULL,
-            timeout=5, check=False,
-        )  # fmt: skip
+        with contextlib.suppress(OSError, subprocess.TimeoutExpired):
+            subprocess.run(
+                ["ssh", "-F", "/dev/null", "-o", f"ControlPath=cp/{socket.name}", "-O", "exit", "-"],
+                cwd=folder, stdin=subprocess.DEVNULL, stdout=subprocess.DEVNULL, stderr=subprocess.DEVNULL,
+                timeout=5, check=False,
+            )  # fmt: skip
 
 
 def main(folder: Path) -> int:

@@ -8,6 +8,7 @@ import re
 import shlex
 import shutil
 import sys
+import tempfile
 from collections.abc import Mapping
 from pathlib import Path
 from typing import Annotated, Any, ClassVar
@@ -65,8 +66,8 @@ class Role:
             raise UsageError(f"role {fields.role}: needs a host, not the node itself", hint="give the step hosts:")
         if not (place.files / "roles" / fields.role).is_dir():
             raise NotFound(f"there is no role '{fields.role}' in the plan's files", hint="see the site's roles/")
-        folder = place.workdir.absolute() / f"ansible-{purpose}"
-        _write_private(folder, fields, place, purpose)
+        folder = _folder(place.workdir.absolute(), purpose)
+        _write(folder, fields, place, purpose)
         return Call(
             Script(
                 f"exec {shlex.join([sys.executable, '-P', '-m', 'hisauto.actions.ansible', str(folder)])}\n",
@@ -105,10 +106,19 @@ def _text(dumper: yaml.SafeDumper, value: str) -> yaml.ScalarNode:
 _Dumper.add_representer(str, _text)
 
 
-def _write_private(folder: Path, fields: RoleFields, place: Place, purpose: Purpose) -> None:
-    """The private data folder (0700, files 0600), the same for the same input."""
+def _folder(workdir: Path, purpose: Purpose) -> Path:
+    """An empty private folder (0700): an attempt has one, and looks may be taken side by side."""
+    workdir.mkdir(mode=0o700, parents=True, exist_ok=True)
+    if purpose == "look":
+        return Path(tempfile.mkdtemp(prefix="look-", dir=workdir))
+    folder = workdir / "change"
     shutil.rmtree(folder, ignore_errors=True)
-    folder.mkdir(mode=0o700, parents=True)
+    folder.mkdir(mode=0o700)
+    return folder
+
+
+def _write(folder: Path, fields: RoleFields, place: Place, purpose: Purpose) -> None:
+    """Play and job (0600), the same for the same input."""
     role = {"role": fields.role, "vars": fields.vars} if fields.vars else {"role": fields.role}
     play = {"name": fields.role, "hosts": place.host, "gather_facts": fields.facts, "roles": [role]}
     job = {

@@ -34,9 +34,7 @@ def runbooks(session: Session, words: tuple[str, ...]) -> int:
     Exit codes: 0 · 1 one of those listed is broken
     """
     found = [_entry(session, path) for path in session.app.runbook_files()]
-    wanted = [entry for entry in found if all(word.lower() in entry.pop("text") for word in words or ("",))]
-    for entry in found:
-        entry.pop("text", None)
+    wanted = [entry for text, entry in found if all(word.lower() in text for word in words)]
     if session.json:
         emit(wanted)
     elif wanted:
@@ -46,23 +44,21 @@ def runbooks(session: Session, words: tuple[str, ...]) -> int:
     return 1 if any(entry["problem"] for entry in wanted) else 0
 
 
-def _entry(session: Session, path: Path) -> dict[str, Any]:
+def _entry(session: Session, path: Path) -> tuple[str, dict[str, Any]]:
+    """What is searched, and what is shown."""
     entry: dict[str, Any] = {"name": path.stem, "version": None, "title": {}, "kind": None, "answers": [], "params": {},
                              "file": session.app.shown(path), "problem": None}  # fmt: skip
     try:
         runbook = session.app.read_runbook(path)
-    except Invalid as error:
-        return entry | {"problem": str(error), "text": path.stem.lower()}
     except (HisautoError, OSError) as error:
-        return entry | {"problem": str(error), "text": path.stem.lower()}
+        return path.stem.lower(), entry | {"problem": str(error)}
     text = " ".join([path.stem, *runbook.title.values(), runbook.kind, runbook.description]).lower()
-    return entry | {
+    return text, entry | {
         "version": runbook.version,
         "title": dict(runbook.title),
         "kind": runbook.kind,
         "answers": list(runbook.answers),
         "params": {name: param.model_dump(exclude_defaults=True) for name, param in runbook.params.items()},
-        "text": text,
     }
 
 

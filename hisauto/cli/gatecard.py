@@ -63,7 +63,7 @@ def people(snapshot: Snapshot) -> list[str]:
     """Who has spoken, and who still has to."""
     question = snapshot.view.question or {}
     said = [f"{d.person} {d.answer}" for d in snapshot.decisions if d.question == question["id"]]
-    missing = [f"{count} × {role}" for role, count in (question.get("missing") or {}).items()]
+    missing = [f"{count} of {role}" for role, count in (question.get("missing") or {}).items()]
     lines = [f"said: {clean(', '.join(said))}"] if said else []
     if missing:
         who = ", ".join(question.get("who") or ())
@@ -95,7 +95,7 @@ def _doubt(snapshot: Snapshot) -> RenderableType:
     return Group(
         Text(f"{clean(question['name'])}{where}", style="bold"),
         Text(clean(question["why"])),
-        Text("look yourself, then say: done (it happened) · again (look first, then run it) · stop", style="dim"),
+        Text("look yourself, then say: done (it happened), again (look first, then run it), or stop", style="dim"),
     )
 
 
@@ -105,6 +105,6 @@ def _ask(snapshot: Snapshot) -> RenderableType:
     if question.get("barred"):
         lines.append(Text("the point of no return is behind us: nothing is undone by itself", style="bold red"))
     lines.append(
-        Text("again (it looks first, so a repair by hand counts) · rollback · stop (leave it so)", style="dim")
+        Text("again (it looks first, so a repair by hand counts), rollback, or stop (leave it so)", style="dim")
     )
     return Group(*lines)

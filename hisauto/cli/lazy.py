@@ -71,6 +71,9 @@ class Root(LazyGroup):
             from hisauto.cli.failure import report
 
             code = report(error, state.get("session"))
+        finally:
+            if "session" in state:
+                state["session"].close()
         sys.exit(code if isinstance(code, int) else 0)
 
 

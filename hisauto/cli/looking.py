@@ -71,7 +71,7 @@ def _table(session: Session, found: list[RunView]) -> Table:
 def show(session: Session, run: str | None) -> int:
     """One run as it stands: state, steps, what is at work, what it waits for and how to answer, what is left to do.
 
-    RUN is an id, or its beginning or end; nothing or `-` is the only open run.
+    RUN is an id, or its beginning or end; nothing or `-` is the only open run, or the last one if none is open.
 
     \b
     Examples:
@@ -80,7 +80,7 @@ def show(session: Session, run: str | None) -> int:
     \b
     Exit codes: as the run ended (hisauto --help) · 20 it has not ended · 2 no such run
     """
-    view = session.run(run)
+    view = session.run(run, or_last=True)
     snapshot = Follower(session.app, view.id).snapshot()
     if session.json:
         emit(_whole(snapshot))

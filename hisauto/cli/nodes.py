@@ -82,10 +82,10 @@ def lock_folder(app: App) -> Path:
     return app.site.state
 
 
-def is_working(app: App) -> bool:
-    """Whether a node holds the lock."""
+def is_working(folder: Path) -> bool:
+    """Whether a node holds the lock in this folder."""
     try:
-        handle = os.open(lock_folder(app) / "node.lock", os.O_RDWR | os.O_CLOEXEC)
+        handle = os.open(folder / "node.lock", os.O_RDWR | os.O_CLOEXEC)
     except FileNotFoundError:
         return False
     try:
@@ -118,7 +118,7 @@ def start(app: App) -> None:
 
 def ensure_node(app: App) -> None:
     """Have a node work here. Two who start one at once do no harm: the second one finds the lock taken and ends."""
-    if not is_working(app):
+    if not is_working(lock_folder(app)):
         start(app)
 
 
@@ -132,7 +132,7 @@ class Keeper:
 
     def look(self) -> bool:
         """Start a node if there is none. False: it does not stay up, and was given up."""
-        if is_working(self.app):
+        if is_working(lock_folder(self.app)):
             self._starts = 0
             return True
         now = time.monotonic()

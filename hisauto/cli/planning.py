@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from typing import Any
 
 import click
@@ -101,7 +102,7 @@ def show(session: Session, planned: Planned, *, brief: bool = False) -> None:
         shown = f"{name} = {clean(', '.join(found)) or 'none'}{_how(planned.found.get(name))}"
         head.add_row(Text("hosts", style="dim"), Text(shown))
     head.add_row(Text("locks", style="dim"), Text(clean(", ".join(made.locks)) or "none"))
-    head.add_row(Text("digest", style="dim"), made.digest[:16] + "…" if brief else made.digest)
+    head.add_row(Text("digest", style="dim"), made.digest[:16] + "..." if brief else made.digest)
     console.print(head)
     if planned.guards:
         console.print(_guards(planned))
@@ -132,17 +133,18 @@ def _guards(planned: Planned) -> Table:
     return table
 
 
-def _steps(lines: Any) -> Table:
+def _steps(lines: Sequence[Line]) -> Table:
     table = Table(box=None, padding=(0, 2, 0, 0))
     for name in ("STEP", "WHERE", "NOW", "WAY BACK", "WHY"):
         table.add_column(name, no_wrap=name in ("WHERE", "NOW"))
-    for line in lines:
+    for line, after in zip(lines, [*lines[1:], None], strict=True):
         words, style = OUTLOOKS[line.outlook]
+        is_block = after is not None and after.depth > line.depth
         table.add_row(
             Text("  " * line.depth + clean(line.name)),
             Text(clean(line.host or "")),
             Text(words, style=style),
-            _way_back(line),
+            Text() if is_block else _way_back(line),
             Text(clean(line.why)[:200], style="dim"),
         )
     return table

@@ -31,14 +31,12 @@ OUTPUT = 6
 def screen(snapshot: Snapshot, *, unicode: bool = True, follow: str | None = None) -> RenderableType:
     """All of it. ``follow``: the command by which somebody else can watch."""
     box = boxes.ROUNDED if unicode else boxes.ASCII
-    parts: list[RenderableType | None] = [
-        _header(snapshot, box),
-        _steps(snapshot, unicode),
-        *_now(snapshot, box),
-        card(snapshot, box=box),
-        _end(snapshot, box) if snapshot.view.state.ended else None,
-        Text(f"it goes on without this screen: {follow}", style="dim") if follow else None,
-    ]
+    if snapshot.view.state.ended:
+        return Group(_header(snapshot, box), _steps(snapshot, unicode), _end(snapshot, box))
+    # What matters now comes first: a terminal may be too low for all steps.
+    parts = [_header(snapshot, box), *_now(snapshot, box), card(snapshot, box=box), _steps(snapshot, unicode)]
+    if follow:
+        parts.append(Text(f"it goes on without this screen: {follow}", style="dim"))
     return Group(*(part for part in parts if part is not None))
 
 
@@ -145,31 +143,49 @@ def _cells(row: tree.Row, snapshot: Snapshot, unicode: bool) -> list[Text]:
     symbol = SYMBOLS.get(row.state, ("?", "?"))[0 if unicode else 1]
     style = STYLES.get(row.state, "")
     name = "  " * row.depth + clean(row.name) + (f" (try {row.tries})" if row.tries > 1 else "")
-    took = duration((row.ended or snapshot.view.ended_at or snapshot.now) - row.began) if row.began else ""
-    took = "" if row.state in ("already", "skipped", "granted") else took
+    until = row.ended or (snapshot.now if row.state in (tree.RUNNING, tree.WAITING) else None)
+    took = duration(until - row.began) if row.began and until and row.state not in ("already", "skipped") else ""
     return [
         Text(f"{symbol} {word(row.state)}", style=style),
         Text(name, style="dim" if row.state in (tree.PENDING, "skipped") else ""),
         Text(clean(row.where), style="dim"),
         Text(took),
-        Text(_short(row.why) if unicode else _short(row.why, "..."), style="dim"),
+        Text(_short(row.why), style="dim"),
     ]
 
 
-def _short(why: str, dots: str = "…", limit: int = 160) -> str:
+def _short(why: str, limit: int = 100) -> str:
     text = clean(why)
-    return text if len(text) <= limit else text[:limit] + dots
+    return text if len(text) <= limit else text[:limit] + "..."
 
 
 def _now(snapshot: Snapshot, box: boxes.Box) -> list[RenderableType]:
     """What is at work at this moment, at most three of them."""
-    if snapshot.view.state.ended:
-        return []
     running = [a for a in snapshot.attempts if a.state is AttemptState.started]
     panels: list[RenderableType] = [_at_work(snapshot, attempt, box) for attempt in running[:3]]
     if len(running) > 3:
         panels.append(Text(f"and {len(running) - 3} more at work"))
+    if not running and (looks := _looks(snapshot)):
+        panels.append(Text(f"NOW  {looks}", style="cyan"))
     return panels
+
+
+def _looks(snapshot: Snapshot) -> str:
+    """What it does while nothing is at work that could change anything."""
+    match snapshot.view.state:
+        case RunState.queued:
+            return "waits for a node to take it"
+        case RunState.guarding:
+            return f"looks who is who, and takes {len(snapshot.plan.runbook.guards)} guards"
+        case RunState.running:
+            ahead = next((row.name for row in tree.rows(snapshot) if row.state == tree.PENDING), "")
+            return f"looks before it acts: {clean(ahead)}" if ahead else ""
+        case RunState.verifying:
+            return "looks for the proof that the service is back"
+        case RunState.rolling_back:
+            return "goes back: undoes what is owed"
+        case _:
+            return ""
 
 
 def _at_work(snapshot: Snapshot, attempt: Attempt, box: boxes.Box) -> RenderableType:

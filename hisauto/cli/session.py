@@ -34,6 +34,16 @@ class Session:
     def app(self) -> App:
         return App.find(self.site, Path.cwd())
 
+    def close(self) -> None:
+        """Close what was opened."""
+        opened = self.__dict__.get("app")
+        if opened is not None:
+            if "transports" in opened.__dict__:
+                for transport in opened.transports.values():
+                    transport.close()
+            if "store" in opened.__dict__:
+                opened.store.close()
+
     @property
     def color(self) -> bool:
         return not self.plain and not os.environ.get("NO_COLOR") and sys.stdout.isatty()
@@ -66,8 +76,11 @@ class Session:
             return {}
         return {person: Path(file) for person, file in keys.items()}
 
-    def run(self, part: str | None, *, waiting: bool = False) -> RunView:
-        """By its id or a part of it; ``-`` or nothing: the only open one (``waiting``: that asks something)."""
+    def run(self, part: str | None, *, waiting: bool = False, or_last: bool = False) -> RunView:
+        """By its id or a part of it; ``-`` or nothing: the only open one.
+
+        ``waiting``: the only one that asks something; ``or_last``: the newest, if none is open.
+        """
         if part not in (None, "-"):
             assert part is not None
             return self.app.store.find_run(part)
@@ -75,6 +88,8 @@ class Session:
         if waiting:
             found = [view for view in found if view.question and view.question["kind"] in ("gate", "in_doubt", "ask")]
         what = "waits for an answer" if waiting else "is open"
+        if not found and or_last:
+            found = self.app.store.runs(limit=1)
         if not found:
             raise NotFound(f"no run {what}", hint="hisauto runs")
         if len(found) > 1:

@@ -27,7 +27,7 @@ def clean(text: object, *, lines: bool = False) -> str:
     """
     bare = _SEQUENCE.sub("", str(text)).replace("\r\n", "\n").replace("\r", "\n").replace("\t", "    ")
     if not lines:
-        bare = " ⏎ ".join(part for part in bare.split("\n") if part.strip()) if "\n" in bare else bare
+        bare = " | ".join(part for part in bare.split("\n") if part.strip()) if "\n" in bare else bare
     return "".join(c if c == "\n" or _printable(c) else "\ufffd" for c in bare)
 
 
@@ -72,6 +72,8 @@ def duration(seconds: float | timedelta) -> str:
     """``0.3s``, ``42s``, ``4m05s``, ``2h03m``, ``3d04h``."""
     value = seconds.total_seconds() if isinstance(seconds, timedelta) else seconds
     sign, value = ("-", -value) if value < 0 else ("", value)
+    if value == 0:
+        return "0s"
     if value < 9.95:
         return f"{sign}{value:.1f}s"
     whole = round(value)

@@ -9,8 +9,10 @@ from datetime import datetime
 
 from hisauto.cli.snapshot import Snapshot
 from hisauto.model.run import Attempt, AttemptState, RunState
+from hisauto.plan.plan import Plan
 from hisauto.runbook.documents import Step
 
+_NAME = re.compile(r"\{\{\s*params\.(\w+)\s*\}\}")
 PENDING = "pending"
 RUNNING = "running"
 WAITING = "waiting"
@@ -64,8 +66,14 @@ def proofs(snapshot: Snapshot) -> list[Row]:
         known = snapshot.memo(f"verify:{n}")
         state = "holds" if known is not None else RUNNING if current else PENDING
         current = current and known is not None
-        found.append(Row(f"verify:{n}", 0, probe.name or f"verify {n}", probe.hosts or "", state))
+        found.append(Row(f"verify:{n}", 0, probe.name or f"verify {n}", to_come(snapshot.plan, probe.hosts), state))
     return found
+
+
+def to_come(plan: Plan, pattern: str | None) -> str:
+    """The hosts that a pattern will mean, as far as the plan has them by name; else the pattern."""
+    found = _NAME.sub(lambda m: str(plan.params.get(m[1], m[0])), pattern or "")
+    return ", ".join(plan.hosts.get(found, (found,)))
 
 
 def step_at(steps: Sequence[Step], path: str) -> Step | None:
@@ -96,12 +104,19 @@ class _Tree:
         if step.hosts is None or path in self.by_path:
             yield from self.one(step, path, depth, unit or "")
             return
-        hosts = self.snapshot.memo(f"hosts:{path}")
-        if hosts is None:
-            yield Row(path, depth, step.name, self._to_come(step.hosts), PENDING)
+        hosts = self.snapshot.memo(f"hosts:{path}") or self._seen_at(path)
+        if not hosts:
+            yield Row(path, depth, step.name, to_come(self.snapshot.plan, step.hosts), PENDING)
             return
         for host in hosts:
             yield from self.one(step, f"{path}[{host}]", depth, host)
+
+    def _seen_at(self, path: str) -> list[str]:
+        """The units that have begun: where the list itself was too large for the log."""
+        begun = (
+            known.removeprefix(f"{path}[").partition("]") for known in self.by_path if known.startswith(f"{path}[")
+        )
+        return list(dict.fromkeys(host for host, _, _ in begun))
 
     def one(self, step: Step, path: str, depth: int, where: str) -> Iterator[Row]:
         """One step in one unit, and what is in it."""
@@ -122,9 +137,6 @@ class _Tree:
             yield from inner
         else:
             yield self._attempt(step, path, depth, where)
-
-    def _to_come(self, pattern: str) -> str:
-        return ", ".join(self.snapshot.plan.hosts.get(pattern, (pattern,)))
 
     def _attempt(self, step: Step, path: str, depth: int, where: str) -> Row:
         tries = self.by_path.get(path)

@@ -62,7 +62,7 @@ def command_line(action: Mapping[str, Any], limit: int = 400) -> str:
     else:
         shown = json.dumps(fields, ensure_ascii=False)
     text = clean(f"{kind}: {shown.strip()}")
-    return text if len(text) <= limit else text[: limit - 1] + "…"
+    return text if len(text) <= limit else text[: limit - 3] + "..."
 
 
 def _value(value: Any) -> str:

@@ -15,6 +15,7 @@ from hisauto.model.run import Attempt, AttemptState
 from hisauto.model.transport import Completed, Fate, Lost, Receipt, Script
 from hisauto.plan.look import Looker, Seen, judge
 from hisauto.plan.scope import Scope
+from hisauto.redact import mask_all
 from hisauto.runbook.documents import Call, Probe, Step
 from hisauto.runbook.expressions import Truth, names, render_value
 
@@ -27,6 +28,10 @@ ASK_AGAIN = 0.3
 """Seconds between two tries to reach a host that went away in mid-step."""
 UNINTERRUPTED = 7 * 24 * 3600.0
 """``interrupt: never`` is not ended by a time-out either; a receipt's worker wants a number all the same."""
+
+
+Fields = Mapping[str, Any]
+"""An action's fields, rendered."""
 
 
 @dataclass(frozen=True)
@@ -57,8 +62,13 @@ class Attempter:
         self.clock = drive.clock
 
     # ---------------------------------------------------------------- before
-    def begin(self, step: Step, path: str, n: int, scope: Scope, here: str | None) -> Attempt:
-        """Look whether it is needed, journal the intent. Returns a ``started`` attempt, or one that is settled."""
+    def begin(
+        self, step: Step, path: str, n: int, scope: Scope, here: str | None, rendered: Fields | None = None
+    ) -> Attempt:
+        """Look whether it is needed, journal the intent. Returns a ``started`` attempt, or one that is settled.
+
+        ``rendered``: the action's fields where they are fixed already (an undo's): data is never evaluated twice.
+        """
         looker = self.drive.looker(scope)
         done = step.done_when
         uses_before = done is not None and done.expect is not None and "before" in names(done.expect)
@@ -70,22 +80,29 @@ class Attempter:
                 )
         self.drive.before_change(step)
         try:
-            intent = self._intent(step, path, n, scope, here, looker, uses_before)
+            intent = self._intent(step, path, n, scope, here, looker, uses_before, rendered)
         except Unreachable as e:
             if step.unreachable is None:
                 verdict = Verdict(AttemptState.failed, f"never started: {e}", never_started=True)
                 return self._record(step, path, n, here, AttemptState.failed, verdict)
-            intent = self._bare_intent(step, path, scope, here) | {"sent": False, "unreachable": str(e)}
+            intent = self._bare_intent(step, path, scope, here, rendered) | {"sent": False, "unreachable": str(e)}
+        except Superseded:
+            raise
         except HisautoError as e:
             verdict = Verdict(AttemptState.failed, f"never started: {e}", never_started=True)
             return self._record(step, path, n, here, AttemptState.failed, verdict)
         return self.journal.record(path, n, AttemptState.started, name=step.name, host=here, intent=intent)
 
-    def _bare_intent(self, step: Step, path: str, scope: Scope, here: str | None) -> dict[str, Any]:
+    def _bare_intent(
+        self, step: Step, path: str, scope: Scope, here: str | None, rendered: Fields | None
+    ) -> dict[str, Any]:
         assert step.action is not None
         at = scope.at(here)
         intent: dict[str, Any] = {
-            "action": {"kind": step.action.kind, "fields": self._fields(step, at)},
+            "action": {
+                "kind": step.action.kind,
+                "fields": rendered if rendered is not None else self._fields(step, at),
+            },
             "unit": scope.host,
             "batch": scope.batch,
             "irreversible": step.irreversible,
@@ -111,42 +128,53 @@ class Attempter:
         return rendered
 
     def _intent(
-        self, step: Step, path: str, n: int, scope: Scope, here: str | None, looker: Looker, uses_before: bool
-    ) -> dict[str, Any]:
-        intent = self._bare_intent(step, path, scope, here)
+        self, step: Step, path: str, n: int, scope: Scope, here: str | None, looker: Looker, uses_before: bool,
+        rendered: Fields | None,
+    ) -> dict[str, Any]:  # fmt: skip
+        intent = self._bare_intent(step, path, scope, here, rendered)
         if uses_before:
             assert step.done_when is not None
             before = looker.within(scope.standing(here)).observe(step.done_when, here)
             if not before.known:
                 raise HisautoError(f"how it is before the step cannot be told: {before.why}")
             intent["before"] = dict(before.values)
-        where, script = self._script(step, f"{path}#{n}", scope, here, intent)
+        where, script = self._script(step, f"{path}#{n}", scope, here, intent, rendered)
         intent["where"] = where
         intent["place"] = scope.world.session(where).place(script.become)
+        if script.secrets:
+            # What is masked can't be run: whoever finds this attempt renders its fields anew from the plan.
+            return {**mask_all(intent, script.secrets), "masked": True}
         return intent
 
     def _script(
-        self, step: Step, attempt: str, scope: Scope, here: str | None, intent: Mapping[str, Any]
+        self, step: Step, attempt: str, scope: Scope, here: str | None, intent: Fields, rendered: Fields | None
     ) -> tuple[str | None, Script]:
-        call = Call(kind=intent["action"]["kind"], fields=intent["action"]["fields"])
+        fields = intent["action"]["fields"]
+        if intent.get("masked"):
+            fields = rendered if rendered is not None else self._fields(step, scope.at(here))
         timeout = UNINTERRUPTED if step.interrupt == "never" else step.timeout
         return self.drive.looker(scope).concrete(
-            call, here, purpose="change", timeout=timeout, become=step.become, env=step.env, attempt=attempt
-        )
+            Call(kind=intent["action"]["kind"], fields=dict(fields)), here, purpose="change", timeout=timeout,
+            become=step.become, env=step.env, attempt=attempt,
+        )  # fmt: skip
 
     # ---------------------------------------------------------------- after
-    def finish(self, step: Step, attempt: Attempt, scope: Scope, *, fresh: bool) -> Attempt:
+    def finish(
+        self, step: Step, attempt: Attempt, scope: Scope, *, fresh: bool, rendered: Fields | None = None
+    ) -> Attempt:
         """Act (when ``fresh``) or ask the host what became of it, and settle the attempt."""
         here = attempt.host
+        secrets: tuple[str, ...] = ()
         if not attempt.intent.get("sent", True):
             verdict = self._by_effect(step, attempt, scope, f"not sent: {attempt.intent['unreachable']}", ended=True)
         else:
-            where, script = self._script(step, attempt.id, scope, here, attempt.intent)
+            where, script = self._script(step, attempt.id, scope, here, attempt.intent, rendered)
+            secrets = script.secrets
             receipt, why = self._receipt(step, attempt, scope, where, script, fresh)
             verdict = self._judge(step, attempt, scope, receipt, why)
         if step.no_log and verdict.values:
             verdict = Verdict(verdict.state, "" if verdict.state is AttemptState.done else "not shown: no_log")
-        return self.journal.record(attempt.path, attempt.n, verdict.state, result=verdict.result())
+        return self.journal.record(attempt.path, attempt.n, verdict.state, result=mask_all(verdict.result(), secrets))
 
     def _receipt(
         self, step: Step, attempt: Attempt, scope: Scope, where: str | None, script: Script, fresh: bool
@@ -155,15 +183,16 @@ class Attempter:
         place, become = attempt.intent.get("place"), script.become
         session = scope.world.session(where)
         cancelled = None if step.interrupt == "never" else self.drive.cancelled
+        on_output = self.drive.output(attempt, step, script.secrets)
         act, deadline = fresh, None
         while True:
             try:
                 if act:
-                    receipt = session.act(attempt.id, self.journal.epoch, script, place,
-                                          on_output=self.drive.output(attempt, step), cancelled=cancelled)  # fmt: skip
+                    receipt = session.act(attempt.id, self.journal.epoch, script, place, on_output=on_output,
+                                          cancelled=cancelled)  # fmt: skip
                 else:
                     receipt = session.settle(attempt.id, self.journal.epoch, place, become=become, wait=script.timeout,
-                                             on_output=self.drive.output(attempt, step), cancelled=cancelled)  # fmt: skip
+                                             on_output=on_output, cancelled=cancelled)  # fmt: skip
                 if receipt.fate is Fate.refused:
                     raise Superseded()
                 if receipt.fate is Fate.none:

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import threading
 from collections.abc import Callable, Mapping
+from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass, field
 from datetime import datetime
 from typing import Any, Literal
@@ -13,15 +14,17 @@ from hisauto.engine.decisions import Decisions, check_decision
 from hisauto.engine.gates import Gates
 from hisauto.engine.outcome import Ended, Failure, Waiting
 from hisauto.engine.rollback import Rollback
-from hisauto.engine.steps import Walker, look_values
-from hisauto.errors import HisautoError
+from hisauto.engine.steps import Walker
+from hisauto.errors import HisautoError, Superseded
 from hisauto.model.journal import Journal
 from hisauto.model.run import Attempt, AttemptState, RunState
 from hisauto.model.world import World
+from hisauto.plan import guards
 from hisauto.plan.hosts import discover
 from hisauto.plan.look import Looker, Seen
 from hisauto.plan.plan import Plan
 from hisauto.plan.scope import Scope
+from hisauto.redact import mask
 from hisauto.runbook.documents import Step
 from hisauto.runbook.expressions import Truth, render_value
 from hisauto.runbook.scope import Results
@@ -170,29 +173,30 @@ class Drive:
             raise Ended(RunState.refused, "; ".join(known["refused"]))
 
     def _look_at_guards(self) -> dict[str, Any]:
-        refused: list[str] = []
         taken: list[dict[str, Any]] = []
-        looker = self.looker(self.scope())
-        try:
-            found = discover(self.plan.runbook, self.looker(self.scope().plus(hosts={}))).hosts
-            if {k: tuple(v) for k, v in found.items()} != dict(self.plan.hosts):
-                refused.append(
-                    f"the hosts are not those of the plan any more: {_hosts(found)}, not {_hosts(self.plan.hosts)}"
-                )
-        except HisautoError as e:
-            refused.append(str(e))
-        for n, guard in enumerate(self.plan.runbook.guards, 1):
-            seen = looker.within(self.scope()).until(guard, within=guard.within or 0.0, holds=guard.holds)
-            name = guard.name or f"guard {n}"
-            entry = {"name": name, "register": guard.register_, **seen.values()}
-            if guard.register_:
-                self._register_seen(entry)
-            taken.append(entry)
+        with ThreadPoolExecutor(1) as pool:
+            hosts = pool.submit(self._other_hosts)
+            answers = guards.take(self.plan.runbook, self.looker(self.scope()), patient=True)
+            refused = hosts.result()
+        for name, guard, seen in answers:
+            taken.append({"name": name, "register": guard.register_, **seen.values()})
             if seen.truth is not Truth.true:
                 word = "says no" if seen.truth is Truth.false else "cannot be told"
                 refused.append(f"{name} {word}: {seen.why}")
         self.check_cancel()
         return {"guards": taken, "refused": refused, "at": stamp(self.clock.now())}
+
+    def _other_hosts(self) -> list[str]:
+        """Why the hosts are not those of the plan any more; empty when they are."""
+        try:
+            found = discover(self.plan.runbook, self.looker(self.scope().plus(hosts={}))).hosts
+        except Superseded:
+            raise
+        except HisautoError as e:
+            return [str(e)]
+        if {k: tuple(v) for k, v in found.items()} == dict(self.plan.hosts):
+            return []
+        return [f"the hosts are not those of the plan any more: {_hosts(found)}, not {_hosts(self.plan.hosts)}"]
 
     def _register_seen(self, entry: Mapping[str, Any]) -> None:
         for host in entry["hosts"]:
@@ -215,11 +219,11 @@ class Drive:
         self.journal.note("verified", {"at": stamp(self.clock.now())}, kind="verified")
 
     def _measure(self, expression: str, seen: Seen) -> float | None:
-        """Seconds, or None for unknown: what isn't a number isn't a measurement."""
+        """Seconds, the most over the hosts. None, unknown, if any of them gives no number."""
         scope = self.scope()
-        values = look_values(seen)
-        value = self.value(expression, {**scope.at(None), **values})
-        return float(value) if isinstance(value, int | float) and not isinstance(value, bool) else None
+        found = [self.value(expression, {**scope.at(h.host), **h.observation.values}) for h in seen.hosts]
+        numbers = [float(v) for v in found if isinstance(v, int | float) and not isinstance(v, bool)]
+        return max(numbers) if numbers and len(numbers) == len(found) else None
 
     def _always(self, end: RunState) -> None:
         """At every end but ``refused``; cannot change it."""
@@ -318,10 +322,14 @@ class Drive:
         """What is left to do by hand: undos that were owed and are not done."""
         return Rollback(self).left()
 
-    def output(self, attempt: Attempt, step: Step) -> Callable[[Literal["out", "err"], bytes], None] | None:
+    def output(
+        self, attempt: Attempt, step: Step, secrets: tuple[str, ...]
+    ) -> Callable[[Literal["out", "err"], bytes], None] | None:
         if step.no_log:
             return None
-        return lambda stream, data: self.journal.output(attempt.id, stream, data.decode(errors="replace"))
+        return lambda stream, data: self.journal.output(
+            attempt.id, stream, mask(data.decode(errors="replace"), secrets)
+        )
 
     def cancelled(self) -> bool:
         """Whether somebody who may has cancelled the run. Looks at the database at most every ``CANCEL_EVERY`` s."""

@@ -44,7 +44,7 @@ class Node:
         name: str,
         every: float,
     ) -> None:
-        """``drive`` opens a drive and the sessions it needs; ``publish`` signs the log, at least every ``every`` seconds."""
+        """``drive`` opens a drive with its sessions; ``publish`` signs the log, at least every ``every`` seconds."""
         self.runs, self.clock, self.name = runs, clock, name
         self.open_drive, self.publish, self.every = drive, publish, every
         self.durable = durable(self.drive)

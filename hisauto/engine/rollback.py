@@ -1,4 +1,4 @@
-"""The way back: what this run started is undone in reverse, and what can't be is listed. One failing undo stops no other."""
+"""The way back: what this run started is undone in reverse, and what can't be is listed."""
 
 from __future__ import annotations
 
@@ -8,10 +8,11 @@ from typing import TYPE_CHECKING, Any
 
 from hisauto.clock import stamp
 from hisauto.engine.attempt import Attempter
-from hisauto.errors import HisautoError, Unreachable
+from hisauto.errors import HisautoError, Superseded, Unreachable
 from hisauto.model.run import Attempt, AttemptState
 from hisauto.plan.scope import Scope
 from hisauto.runbook.documents import Call, Step, Undo
+from hisauto.runbook.expressions import render_value
 
 if TYPE_CHECKING:
     from hisauto.engine.drive import Drive
@@ -32,14 +33,10 @@ class Rollback:
         """Attempts of this run whose undo is owed, last unit first, last step first. One a path: the newest."""
         newest: dict[str, Attempt] = {}
         for a in self.journal.attempts():
-            if (
-                a.state in OWED
-                and a.intent.get("undo")
-                and not a.result.get("never_started")
-                and a.intent.get("sent", True)
-            ):
-                if a.path == prefix or (a.path.startswith(prefix) and (not prefix or a.path[len(prefix)] in ".[")):
-                    newest[a.path] = a
+            begun = a.intent.get("sent", True) and not a.result.get("never_started")
+            inside = a.path == prefix or (a.path.startswith(prefix) and (not prefix or a.path[len(prefix)] in ".["))
+            if a.state in OWED and a.intent.get("undo") and begun and inside:
+                newest[a.path] = a
         order = {a.path: a.seq for a in self.journal.attempts() if a.n == 1}
         return sorted(newest.values(), key=lambda a: (_steps(a.path), order.get(a.path, a.seq)), reverse=True)
 
@@ -90,10 +87,10 @@ class Rollback:
 
     def _undo_at(self, attempt: Attempt, undo: Undo, host: str | None, end: float) -> tuple[bool, str]:
         """Look first, then run it. Tries again while the host can't be reached and there is time."""
-        rendered = attempt.intent["undo"]["action"]
+        action = attempt.intent["undo"]["action"]
         step = Step(
             name=f"undo: {attempt.name}",
-            action=Call(kind=rendered["kind"], fields=rendered["fields"]),
+            action=Call(kind=action["kind"], fields=action["fields"]),
             done_when=undo.done_when,
             within=undo.within,
             timeout=undo.timeout,
@@ -103,9 +100,12 @@ class Rollback:
         )
         path = f"{attempt.path}!undo" + (f"[{host}]" if host != attempt.host else "")
         scope = self.drive.scope().unit(attempt.intent.get("unit"), attempt.intent.get("batch", 1)).standing(host)
+        fields = action["fields"]
+        if attempt.intent.get("masked"):
+            fields = render_value(undo.action.fields, scope.at(attempt.host))
         blind = attempt.state is not AttemptState.done and undo.done_when is None and not undo.idempotent
         while True:
-            done, why = (False, "") if blind else self._try(step, path, scope)
+            done, why = (False, "") if blind else self._try(step, path, scope, fields)
             if blind:
                 return False, "whether there is anything to undo cannot be told, and the undo does not look"
             if done:
@@ -114,7 +114,7 @@ class Rollback:
                 return False, why
             self.drive.clock.sleep(TRY_AGAIN)
 
-    def _try(self, step: Step, path: str, scope: Scope) -> tuple[bool, str]:
+    def _try(self, step: Step, path: str, scope: Scope, fields: dict[str, Any]) -> tuple[bool, str]:
         attempter = Attempter(self.drive)
         n = self.drive.latest(path)
         known = self.journal.attempt(path, n)
@@ -124,9 +124,11 @@ class Rollback:
             n, known = n + 1, None
         try:
             fresh = known is None
-            attempt = known or attempter.begin(step, path, n, scope, scope.here)
+            attempt = known or attempter.begin(step, path, n, scope, scope.here, fields)
             if attempt.state is AttemptState.started:
-                attempt = attempter.finish(step, attempt, scope, fresh=fresh)
+                attempt = attempter.finish(step, attempt, scope, fresh=fresh, rendered=fields)
+        except Superseded:
+            raise
         except Unreachable as e:
             return False, f"unreachable: {e}"
         except HisautoError as e:

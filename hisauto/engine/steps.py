@@ -149,7 +149,7 @@ class Walker:
         return seen.truth is Truth.true
 
     def _ways(self, step: Step, path: str, scope: Scope) -> None:
-        """In order, until one's own ``done_when``, or else the block's, holds. A way that leads nowhere is no failure."""
+        """In order, until one's own ``done_when``, or else the block's, holds. One that leads nowhere is no failure."""
         assert step.ways is not None
         tried: list[str] = []
         for i, way in enumerate(step.ways, 1):

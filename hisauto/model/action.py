@@ -66,7 +66,7 @@ class Action(Protocol):
     can_look: ClassVar[bool]
     """May stand in probe position, provided that ``changes(fields, "look")`` is False."""
     preview: ClassVar[bool]
-    """Can say in a plan what it would change, by ``call(…, "look")``, without being fit for a probe (a role's check mode)."""
+    """Can say in a plan what it would change, by ``call(…, "look")``, though no probe (a role's check mode)."""
     returns: ClassVar[Mapping[str, str]]
     """Names that ``expect`` and ``register`` get, each with a word on its type."""
     default_expect: ClassVar[str | None]
@@ -74,8 +74,8 @@ class Action(Protocol):
     def changes(self, fields: BaseModel, purpose: Purpose = "change") -> bool:
         """Whether it can change anything when used so, as far as its fields tell.
 
-        A command can; an HTTP GET can't. As a look, a command doesn't on its author's word, SQL is made read-only, and an
-        HTTP POST still does, so it is refused there.
+        A command can; an HTTP GET can't. As a look, a command doesn't on its author's word, SQL is made read-only, and
+        an HTTP POST still does, so it is refused there.
         """
 
     def call(self, fields: BaseModel, place: Place, purpose: Purpose) -> Call:

@@ -124,6 +124,6 @@ class Transport(Protocol):
     """A way to reach hosts (``ssh``, ``local``, …). Opened lazily; sessions are cached by (host, run)."""
 
     def session(self, host: str, vars: Mapping[str, Any], run: str) -> Session:
-        """A session to ``host`` by its inventory variables (``ansible_host``, ``ansible_port``, ``ansible_user``, …)."""
+        """A session to ``host`` by its inventory variables (``ansible_host``, ``ansible_port``, …)."""
 
     def close(self) -> None: ...

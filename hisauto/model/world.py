@@ -1,4 +1,4 @@
-"""Everything outside the interpreter that it may touch: hosts, people, places. The composition root provides the real one."""
+"""Everything outside the interpreter that it may touch: hosts, people, places."""
 
 from __future__ import annotations
 

@@ -81,7 +81,9 @@ def lock_keys(runbook: Runbook, hosts: Mapping[str, Sequence[str]], scope: Scope
         except NotFound:
             continue  # a free name, not a group
     for step in walk(runbook.steps):
-        if (step.hosts is not None and "{{" not in step.hosts and step.action is not None) or (step.hosts is not None and step.action is None and "{{" not in step.hosts and step.block):
+        if (step.hosts is not None and "{{" not in step.hosts and step.action is not None) or (
+            step.hosts is not None and step.action is None and "{{" not in step.hosts and step.block
+        ):
             keys.update(f"host:{h}" for h in world.resolve(step.hosts, hosts))
     return tuple(sorted(keys))
 

@@ -22,7 +22,7 @@ class Discovered:
 
 
 def discover(runbook: Runbook, looker: Looker) -> Discovered:
-    """Resolve every name under ``hosts``, in order; later ones may use earlier ones. Raises ``Refused``, ``NotFound``."""
+    """Every name under ``hosts``, in order; later ones may use earlier ones. Raises ``Refused``, ``NotFound``."""
     found: dict[str, tuple[str, ...]] = {}
     seen: dict[str, Seen] = {}
     for name, wanted in runbook.hosts.items():
@@ -51,6 +51,7 @@ def _check_number(name: str, wanted: HostSet, hosts: tuple[str, ...], pattern: s
         return
     whys = "; ".join(f"{h.host}: {h.why or h.truth.value}" for h in seen.hosts) if seen else ""
     raise Refused(
-        f"'{name}' ({pattern}) has to be {need} host(s), and is {', '.join(hosts) or 'none'}{f' ({whys})' if whys else ''}",
+        f"'{name}' ({pattern}) has to be {need} host(s), and is {', '.join(hosts) or 'none'}"
+        f"{f' ({whys})' if whys else ''}",
         hint="nothing was touched; look at the hosts' true roles before you go on",
     )

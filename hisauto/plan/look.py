@@ -1,7 +1,7 @@
 """Looking: a probe over its hosts, and what can be told from it.
 
-Three truths (``docs/semantics.md``): an expression is true or false; anything else, and a host that gave no answer, cannot
-be told. Cannot-be-told never counts as either.
+Three truths (``docs/semantics.md``): an expression is true or false; anything else, and a host that gave no answer,
+cannot be told. Cannot-be-told never counts as either.
 """
 
 from __future__ import annotations
@@ -13,7 +13,7 @@ from datetime import datetime
 from typing import Any
 
 from hisauto.clock import Clock, stamp
-from hisauto.errors import HisautoError, Unreachable
+from hisauto.errors import HisautoError, Superseded, Unreachable
 from hisauto.model.action import Observation, Purpose
 from hisauto.model.transport import Script
 from hisauto.plan.scope import Scope
@@ -202,6 +202,8 @@ class Looker:
             observation = self.observe(probe, here)
         except Unreachable as e:
             return HostSeen(here, Truth.unknown, str(e), Observation(False, why=str(e)), probe.unreachable is not None)
+        except Superseded:
+            raise
         except HisautoError as e:
             return HostSeen(here, Truth.unknown, str(e), Observation(False, why=str(e)))
         truth, why = judge(observation, self.expectation(probe), self.scope.at(here))

@@ -3,15 +3,15 @@
 from __future__ import annotations
 
 from collections.abc import Iterator
+from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass
 from enum import StrEnum
 
 from hisauto.errors import HisautoError
-from hisauto.plan.look import Looker, Seen
+from hisauto.plan.look import FANOUT, Looker
 from hisauto.plan.plan import Plan
-from hisauto.runbook.documents import Probe, Step
+from hisauto.runbook.documents import Step
 from hisauto.runbook.expressions import Truth, names
-from hisauto.runbook.scope import Results
 
 
 class Outlook(StrEnum):
@@ -39,50 +39,52 @@ class Line:
     undo: bool
 
 
-def guards(plan: Plan, looker: Looker) -> Iterator[tuple[str, Probe, Seen]]:
-    """Every guard, taken once, in order; all are reported. What one registers is there for the next."""
-    for n, guard in enumerate(plan.runbook.guards, 1):
-        seen = looker.once(guard)
-        if guard.register_:
-            values = {h.host or "node": dict(h.observation.values) for h in seen.hosts}
-            looker = looker.within(looker.scope.plus(**{guard.register_: Results(hosts=values)}))
-        yield guard.name or f"guard {n}", guard, seen
-
-
 def preview(plan: Plan, looker: Looker) -> list[Line]:
-    """Look at every step's ``done_when`` where it can be looked at now."""
-    lines: list[Line] = []
-    _steps(plan.runbook.steps, "", 0, looker, lines)
-    return lines
+    """Look at every step's ``done_when`` where it can be looked at now, side by side."""
+    wanted = list(_places(plan.runbook.steps, "", 0, looker))
+    with ThreadPoolExecutor(FANOUT) as pool:
+        lines = list(pool.map(lambda place: place.line(), wanted))
+    done = tuple(f"{line.path}." for line in lines if line.outlook is Outlook.already)
+    return [line for line in lines if not line.path.startswith(done)]  # nothing happens inside a block that is done
 
 
-def _steps(steps: tuple[Step, ...], prefix: str, depth: int, looker: Looker, lines: list[Line]) -> None:
+@dataclass(frozen=True)
+class _Place:
+    """A step where it would work."""
+
+    step: Step
+    path: str
+    host: str | None
+    depth: int
+    looker: Looker
+    why: str = ""
+    """Why it can't be told where that is."""
+
+    def line(self) -> Line:
+        outlook, why = (Outlook.unknown, self.why) if self.why else _outlook(self.step, self.looker)
+        step = self.step
+        return Line(self.path, step.name, self.host, outlook, why, self.depth, step.irreversible, step.undo is not None)
+
+
+def _places(steps: tuple[Step, ...], prefix: str, depth: int, looker: Looker) -> Iterator[_Place]:
     for i, step in enumerate(steps, 1):
-        path = f"{prefix}{i}"
-        if step.approve or step.notify:
-            outlook = Outlook.gate if step.approve else Outlook.notify
-            lines.append(Line(path, step.name, None, outlook, "", depth, None, False))
-            continue
+        path, scope = f"{prefix}{i}", looker.scope
         try:
-            hosts = looker.targets_of(step)
+            hosts = looker.targets_of(step) if not (step.approve or step.notify) else [None]
         except HisautoError as e:
-            lines.append(_line(path, step, None, Outlook.unknown, str(e), depth))
+            yield _Place(step, path, None, depth, looker, str(e))
             continue
         for host in hosts:
             unit = f"{path}[{host}]" if step.hosts is not None and host else path
-            scope = looker.scope
             at = looker.within(scope.unit(host) if scope.host is None else scope.standing(host))
-            outlook, why = _outlook(step, at, host)
-            lines.append(_line(unit, step, host, outlook, why, depth))
-            if step.block is not None and outlook is not Outlook.already:
-                _steps(step.block, f"{unit}.", depth + 1, at, lines)
+            yield _Place(step, unit, host, depth, at)
+            if step.block is not None:
+                yield from _places(step.block, f"{unit}.", depth + 1, at)
 
 
-def _line(path: str, step: Step, host: str | None, outlook: Outlook, why: str, depth: int) -> Line:
-    return Line(path, step.name, host, outlook, why, depth, step.irreversible, step.undo is not None)
-
-
-def _outlook(step: Step, looker: Looker, host: str | None) -> tuple[Outlook, str]:
+def _outlook(step: Step, looker: Looker) -> tuple[Outlook, str]:
+    if step.approve or step.notify:
+        return (Outlook.gate if step.approve else Outlook.notify), ""
     if step.block is None and not looker.changes(step):
         return Outlook.look, ""
     done = step.done_when

@@ -11,7 +11,7 @@ from hisauto.model.world import World
 
 @dataclass(frozen=True)
 class Scope:
-    """``names`` are the same everywhere in the run; ``host`` and ``batch`` are the unit's, ``here`` is where work is done."""
+    """``names`` hold for the whole run; ``host`` and ``batch`` are the unit's; at ``here`` the work is done."""
 
     world: World
     names: Mapping[str, Any]

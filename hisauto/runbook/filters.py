@@ -129,6 +129,12 @@ def _tojson(value: Any) -> str:
     return text
 
 
+def _from_json(value: Any) -> Any:
+    """What a JSON text says, as data."""
+    text = _string(value)
+    return plain(json.loads(text))
+
+
 def _quote(value: Any) -> str:
     """One word of a POSIX shell."""
     return shlex.quote(_string(value))
@@ -200,7 +206,8 @@ def _known(name: str) -> Callable[..., bool]:
 
 
 FILTERS: Mapping[str, Callable[..., Any]] = {name: JINJA_FILTERS[name] for name in _FROM_JINJA} | {
-    "float": _float, "int": _int, "join": _join, "list": _list, "quote": _quote, "replace": _replace, "round": _round,
+    "float": _float, "from_json": _from_json, "int": _int, "join": _join, "list": _list, "quote": _quote,
+    "replace": _replace, "round": _round,
     "string": _string, "sum": _sum, "tojson": _tojson,
 }  # fmt: skip
 TESTS: Mapping[str, Any] = {name: _known(name) for name in _TESTS} | {

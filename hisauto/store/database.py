@@ -41,7 +41,7 @@ class Database:
         self.engine = engine
         self.clock = clock
         # SQLite lets one write at a time and makes the others sleep and try again; waiting here is fair and quick.
-        # Reentrant, so that a hook that writes by itself gets SQLite's time-out and not a deadlock.
+        # Reentrant, so that a signer that writes by itself gets SQLite's time-out and not a deadlock.
         self._turn = threading.RLock()
 
     @contextmanager

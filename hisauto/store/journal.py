@@ -15,14 +15,12 @@ from hisauto.clock import stamp
 from hisauto.errors import Broken, Superseded
 from hisauto.model.run import Attempt, AttemptState, Decision, RunState, RunView, check_attempt_move, check_run_move
 from hisauto.store.database import Database, Writing
+from hisauto.store.output import Gathered
 from hisauto.store.rows import VIEW, attempt_of, decision_from_json, decision_of, view_of
-from hisauto.store.schema import attempts, decisions, locks, memos, outputs, runs
+from hisauto.store.schema import attempts, decisions, locks, memos, runs
 from hisauto.store.values import for_log, plain
-from hisauto.store.wake import Wake, unpark_waiters
+from hisauto.store.wake import unpark_waiters
 
-OUTPUT_LIMIT = 256 * 1024
-"""Characters of live output that are kept of one attempt."""
-OUTPUT_MARK = "\n[further output is not kept]\n"
 _UNSETTLED = frozenset({AttemptState.started, AttemptState.in_doubt})
 
 
@@ -42,12 +40,11 @@ class _Now:
 class StoreJournal:
     """Made by ``Store.claim``, in the transaction that raised the epoch: nobody else can have written since."""
 
-    def __init__(self, database: Database, connection: sa.Connection, run: str, epoch: int, node: str, wake: Wake):
+    def __init__(self, database: Database, connection: sa.Connection, run: str, epoch: int, node: str):
         self.run = run
         self.epoch = epoch
         self._database = database
         self._node = node
-        self._wake = wake
         self._lock = threading.RLock()
         self._wanted: Sequence[str] = ()
         self._load(connection)
@@ -58,13 +55,7 @@ class StoreJournal:
         self._attempts = {(row.path, row.n): attempt_of(row) for row in rows}
         kept = connection.execute(sa.select(memos.c.key, memos.c.value).where(memos.c.run == self.run))
         self._memos = {row.key: row.value for row in kept}
-        said = connection.execute(
-            sa.select(outputs.c.attempt, sa.func.max(outputs.c.seq), sa.func.sum(sa.func.length(outputs.c.text)))
-            .where(outputs.c.run == self.run)
-            .group_by(outputs.c.attempt)
-        ).all()
-        self._said = {attempt: int(length) for attempt, _, length in said}
-        self._last_output = max((last for _, last, _ in said), default=0)
+        self._output = Gathered(connection, self.run, self._lock, self._write_output)
 
     # ---- reading
 
@@ -110,14 +101,18 @@ class StoreJournal:
     @contextmanager
     def _write(self, *, after_end: bool = False) -> Iterator[_Now]:
         query = sa.select(runs.c.epoch, runs.c.state, runs.c.inbox).where(runs.c.id == self.run)
-        with self._lock, self._database.write() as writing:
-            row = writing.connection.execute(query).one()
-            if row.epoch != self.epoch:
-                raise Superseded(f"run {self.run} is driven under epoch {row.epoch}, this was {self.epoch}")
-            now = _Now(writing, RunState(row.state), row.inbox)
-            if now.state.ended and not after_end:
-                raise Broken(f"run {self.run} has ended ({now.state}): nothing more can happen in it")
-            yield now
+        with self._lock:
+            with self._database.write() as writing:
+                row = writing.connection.execute(query).one()
+                if row.epoch != self.epoch:
+                    raise Superseded(f"run {self.run} is driven under epoch {row.epoch}, this was {self.epoch}")
+                now = _Now(writing, RunState(row.state), row.inbox)
+                if now.state.ended and not after_end:
+                    raise Broken(f"run {self.run} has ended ({now.state}): nothing more can happen in it")
+                yield now
+                # At no further cost, and so that the output of an attempt is there when its end is.
+                written = self._output.save(writing.connection)
+            self._output.saved(written)
 
     def _log(self, now: _Now, kind: str, **data: Any) -> None:
         now.writing.log(kind, self.run, self._node, for_log(data))
@@ -177,19 +172,17 @@ class StoreJournal:
         connection.execute(attempts.update().where(key).values(values))
 
     def output(self, attempt: str, stream: str, text: str) -> None:
+        """Written with whatever is written next, and by itself when it has waited or gathered enough.
+
+        Raises ``Superseded`` only when it is written. What waits when a process is killed is gone.
+        """
         with self._lock:
-            said = self._said.get(attempt, 0)
-            if said >= OUTPUT_LIMIT or not text:
-                return
-            kept = text[: OUTPUT_LIMIT - said] + (OUTPUT_MARK if said + len(text) > OUTPUT_LIMIT else "")
-            # PostgreSQL can't hold NUL in a text, and neither database half of a surrogate pair.
-            kept = kept.replace("\0", "\ufffd").encode(errors="replace").decode()
-            seq = self._last_output + 1
-            with self._write(after_end=True) as now:
-                values = {"run": self.run, "seq": seq, "attempt": attempt, "stream": stream, "text": kept}
-                now.connection.execute(outputs.insert().values(values))
-            self._last_output = seq
-            self._said[attempt] = said + len(kept)
+            if self._output.add(attempt, stream, text):
+                self._write_output()
+
+    def _write_output(self) -> None:
+        with self._write(after_end=True):
+            pass
 
     def move(self, state: RunState, *, why: str = "") -> None:
         with self._write() as now:
@@ -253,4 +246,4 @@ class StoreJournal:
             if freed:
                 now.connection.execute(locks.delete().where(locks.c.run == self.run))
                 self._log(now, "lock.freed", keys=list(freed))
-                unpark_waiters(now.connection, freed, self._wake)
+                unpark_waiters(now.connection, set(freed))

@@ -56,6 +56,7 @@ runs = sa.Table(
     sa.Column("ended_at", Moment),
     sa.Column("summary", _JSON, nullable=False),
     sa.Index("runs_by_state", "state", "created_at"),
+    sa.Index("runs_to_drive", "ended_at", "parked", "created_at"),  # nodes ask ten times a second
 )
 
 attempts = sa.Table(

@@ -28,10 +28,11 @@ from hisauto.store.rows import (
 )
 from hisauto.store.schema import attempts, blobs, decisions, locks, nodes, outputs, runbook_versions, runs
 from hisauto.store.values import for_log, plain
-from hisauto.store.wake import Wake, nobody, unpark
+from hisauto.store.wake import unpark
 
 _LETTERS = "0123456789abcdefghjkmnpqrstvwxyz"  # none that is misread or misheard for another
 _LISTED = 10  # run ids in a message
+_OPEN = runs.c.ended_at.is_(None)
 
 
 class Store(AuditLog):
@@ -56,7 +57,7 @@ class Store(AuditLog):
                 if connection.execute(sa.select(runs.c.id).where(runs.c.id == run)).first() is None:
                     return run
 
-    def submit(self, run: Submission, wake: Wake = nobody) -> RunView:
+    def submit(self, run: Submission) -> RunView:
         """Put a request on record and have it driven.
 
         Raises ``Refused`` if the id is taken, or the runbook's version is known with another content.
@@ -94,7 +95,6 @@ class Store(AuditLog):
             )
             entry = {**fields, "reported_at": run.reported_at.isoformat(), "plan": for_log(plan), "request": request}
             writing.log("run.requested", run.id, run.request.person, entry)
-            wake(writing.connection, run.id)
         return self.view(run.id)
 
     def blob(self, sha256: str) -> bytes:
@@ -109,11 +109,10 @@ class Store(AuditLog):
 
     # ---- a run is driven
 
-    def claim(self, run: str, node: str, wake: Wake = nobody) -> StoreJournal:
+    def claim(self, run: str, node: str) -> StoreJournal:
         """Drive a run from here on: every older journal of it is superseded.
 
-        ``wake`` is called for the runs that this one's end sets free. Raises ``NotFound``, and ``Superseded`` if the
-        run has ended: there is nothing to drive.
+        Raises ``NotFound``, and ``Superseded`` if the run has ended: there is nothing to drive.
         """
         with self._database.write() as writing:
             state, before = _state(writing, run)
@@ -123,9 +122,9 @@ class Store(AuditLog):
             change = runs.update().where(runs.c.id == run).values(epoch=epoch, parked=False, wanted=None)
             writing.connection.execute(change)
             writing.log("drive.claimed", run, node, {"epoch": epoch, "node": node})
-            return StoreJournal(self._database, writing.connection, run, epoch, node, wake)
+            return StoreJournal(self._database, writing.connection, run, epoch, node)
 
-    def decide(self, run: str, decision: Decision, wake: Wake = nobody) -> bool:
+    def decide(self, run: str, decision: Decision) -> bool:
         """Put a decision on record and wake the run. False: this person had said the same already.
 
         Raises ``NotFound``, and ``Refused`` if the run has ended or the person has said something else.
@@ -148,35 +147,32 @@ class Store(AuditLog):
             writing.connection.execute(decisions.insert().values(run=run, **values))
             writing.connection.execute(runs.update().where(runs.c.id == run).values(inbox=runs.c.inbox + 1))
             writing.log("decision", run, decision.person, plain(decision_to_json(decision)))
-            unpark(writing.connection, run, wake)
+            unpark(writing.connection, run)
             return True
 
-    def wake_due(self, now: datetime, wake: Wake = nobody) -> list[str]:
+    def wake_due(self, now: datetime) -> list[str]:
         """Wake every parked run whose time has come, each in a transaction of its own; the runs woken."""
-        due = sa.select(runs.c.id).where(runs.c.parked, runs.c.wake_at <= now).order_by(runs.c.wake_at)
+        due = sa.select(runs.c.id).where(_OPEN, runs.c.parked, runs.c.wake_at <= now).order_by(runs.c.wake_at)
         with self._database.read() as connection:
             found = connection.execute(due).scalars().all()
         woken = []
         for run in found:
             with self._database.write() as writing:
-                still = writing.connection.execute(due.where(runs.c.id == run)).first()
-                if still and unpark(writing.connection, run, wake):
+                if writing.connection.execute(due.where(runs.c.id == run)).first():
+                    unpark(writing.connection, run)
                     woken.append(run)
         return woken
 
     def awake(self) -> list[str]:
         """Runs that somebody should be driving: neither ended nor parked, the oldest first."""
-        ended = [str(state) for state in RunState if state.ended]
-        query = sa.select(runs.c.id).where(~runs.c.parked, runs.c.state.not_in(ended))
+        query = sa.select(runs.c.id).where(_OPEN, ~runs.c.parked).order_by(runs.c.created_at, runs.c.id)
         with self._database.read() as connection:
-            return list(connection.execute(query.order_by(runs.c.created_at, runs.c.id)).scalars())
+            return list(connection.execute(query).scalars())
 
     def open(self) -> bool:
         """Whether any run has not ended yet."""
-        ended = [str(state) for state in RunState if state.ended]
         with self._database.read() as connection:
-            query = sa.select(runs.c.id).where(runs.c.state.not_in(ended)).limit(1)
-            return connection.execute(query).first() is not None
+            return connection.execute(sa.select(runs.c.id).where(_OPEN).limit(1)).first() is not None
 
     # ---- looking
 

@@ -1,9 +1,9 @@
 #!/bin/bash
-# app start|stop|kill|restart|status   - this host's registration service
+# app start|stop|kill|restart|status|ledger   - this host's registration service; 'ledger': what was acknowledged and is lost
 set -eu
 top=$(cd "$(dirname "$(readlink -f "$0")")/.." && pwd -P)
 . "$top/etc/lab.env"
-pidfile=$top/run/app.pid
+pidfile=$top/run/app.pid ledger=$top/log/registrations.jsonl
 
 # the service holds a lock on its pid file as long as it lives: no stale pid is ever believed
 running() { [ -e "$pidfile" ] && ! flock -n "$pidfile" true; }
@@ -11,7 +11,7 @@ start() {
   local i
   running && return
   PYTHONPATH=$lab/lib PGPASSFILE=$top/home/.pgpass setsid "$python" -s -m lab.service "$host" "$address" "$address_lb1" \
-    "$pidfile" >>"$top/log/app.log" 2>&1 </dev/null &
+    "$pidfile" "$ledger" >>"$top/log/app.log" 2>&1 </dev/null &
   for ((i = 0; i < 500; i++)); do
     curl -s -o /dev/null -m 2 "http://$address:$http_port/live" && return
     sleep 0.02
@@ -33,5 +33,6 @@ case ${1:-} in
   kill) end KILL ;;
   restart) end TERM; start ;;
   status) if running; then echo running; else echo stopped; exit 3; fi ;;
+  ledger) PYTHONPATH=$lab/lib PGPASSFILE=$top/home/.pgpass exec "$python" -s -m lab.ledger "$ledger" "$address_lb1" ;;
   *) sed -n 2p "$0" >&2; exit 2 ;;
 esac

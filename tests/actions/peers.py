@@ -12,6 +12,7 @@ import subprocess
 import tempfile
 import time
 from collections.abc import Callable
+from contextlib import suppress
 from dataclasses import dataclass, field
 from pathlib import Path
 
@@ -24,7 +25,7 @@ from hisauto.model.transport import Completed
 ACTIONS = load()
 
 
-def until(what: Callable[[], bool], seconds: float = 20.0) -> None:
+def until(what: Callable[[], bool], seconds: float = 60.0) -> None:
     """Poll until it is so; fail at the deadline."""
     deadline = time.monotonic() + seconds
     while not what():
@@ -38,6 +39,15 @@ def free_port() -> int:
         return int(s.getsockname()[1])
 
 
+def command_lines() -> list[bytes]:
+    """What a process list shows: the arguments of every process, each ended by a NUL."""
+    found = []
+    for cmdline in Path("/proc").glob("[0-9]*/cmdline"):
+        with suppress(OSError):
+            found.append(cmdline.read_bytes())
+    return found
+
+
 def execute(call: Call, *, sh: str = "sh", env: dict[str, str] | None = None) -> Completed:
     """What a transport does with a call, without its receipts."""
     done = subprocess.run(
@@ -45,7 +55,7 @@ def execute(call: Call, *, sh: str = "sh", env: dict[str, str] | None = None) ->
         env={**os.environ, **call.script.env, **(env or {})},
         stdin=subprocess.DEVNULL,
         capture_output=True,
-        timeout=60,
+        timeout=100,
     )
     return Completed(done.returncode, "exit", done.stdout, done.stderr)
 

@@ -63,7 +63,7 @@ def test_bad_fields(kind: str, given_: object, message: str) -> None:
         action.fields.model_validate(given_ if isinstance(given_, dict) else {action.scalar: given_})
 
 
-@settings(max_examples=50, deadline=None, database=None)
+@settings(max_examples=50)
 @given(st.lists(st.text(st.characters(exclude_characters="\0", exclude_categories=["Cs"])), min_size=1, max_size=5))
 def test_words_reach_the_program_as_they_are(words: list[str]) -> None:
     action = ACTIONS["command"]

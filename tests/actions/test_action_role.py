@@ -22,7 +22,7 @@ from hisauto.model.action import Observation, Place, Purpose
 from hisauto.model.transport import Completed, Fate
 from hisauto.transports.local import LocalTransport
 
-from .peers import ACTIONS, Sshd, do, execute, until
+from .peers import ACTIONS, Sshd, command_lines, do, execute, until
 
 ROLE = ACTIONS["role"]
 LOCAL = {"ansible_connection": "local", "ansible_python_interpreter": "/usr/bin/python3"}
@@ -86,8 +86,10 @@ def test_script(place: Place) -> None:
         '      "db_password": "s3cret"',
     ]
     assert json.loads(seen[0]["job.json"])["check"] is False
-    ROLE.call(fields, place, "look")
-    assert json.loads((place.workdir / "ansible-look" / "job.json").read_text())["check"] is True
+    looks = [Path(shlex.split(ROLE.call(fields, place, "look").script.text)[-1]) for _ in range(2)]
+    assert looks[0] != looks[1]
+    assert json.loads((looks[0] / "job.json").read_text())["check"] is True
+    assert {stat.S_IMODE(p.stat().st_mode) for p in (place.workdir, *looks)} == {0o700}
 
 
 def test_what_cannot_be_applied(place: Place) -> None:
@@ -244,7 +246,7 @@ def test_under_a_receipt(place: Place, tmp_path: Path) -> None:
         begun = tmp_path / "p"
         receipt = session.act("1#1", 1, script, here, cancelled=begun.exists)
         assert (receipt.fate, receipt.completed and receipt.completed.how) == (Fate.finished, "killed")
-        assert not carriers_of(str(place.workdir))
+        assert not [line for line in command_lines() if str(place.workdir).encode() in line]
         (tmp_path / "p.go").touch()
         script = ROLE.call(fields, place, "change").script
         for _ in range(2):
@@ -253,15 +255,6 @@ def test_under_a_receipt(place: Place, tmp_path: Path) -> None:
             assert ROLE.read(fields, receipt.completed, "change").values["changed"] == 2
     finally:
         transport.close()
-
-
-def carriers_of(text: str) -> list[str]:
-    """Command lines that name it."""
-    found = []
-    for cmdline in Path("/proc").glob("[0-9]*/cmdline"):
-        with suppress(OSError):
-            found.append(cmdline.read_text(errors="replace").replace("\0", " "))
-    return [line for line in found if text in line]
 
 
 def ssh_vars(sshd: Sshd) -> dict[str, object]:

@@ -24,6 +24,8 @@ from lab.errors import LabError
 from .. import labs
 from ..labs import Hospital
 
+pytestmark = pytest.mark.lab
+
 
 @contextmanager
 def observed(hospital: Hospital, tmp_path: Path) -> Iterator[tuple[Path, Path]]:

@@ -16,6 +16,8 @@ from lab.errors import LabError
 from .. import labs
 from ..labs import Hospital
 
+pytestmark = pytest.mark.lab
+
 DAEMON = """import os, sys, time
 if os.fork(): os._exit(0)
 os.setsid()

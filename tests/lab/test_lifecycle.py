@@ -24,6 +24,8 @@ from .. import labs
 from ..labs import REPOSITORY, Hospital
 from .conftest import initial
 
+pytestmark = pytest.mark.lab
+
 
 def segments() -> set[str]:
     """The ids of all SysV shared memory segments: PostgreSQL keeps one while it runs."""

@@ -14,6 +14,8 @@ import lab
 from .. import labs
 from ..labs import Hospital
 
+pytestmark = pytest.mark.lab
+
 PATH = "/api/registrations"
 
 

@@ -11,7 +11,7 @@ from typing import Any
 
 import pytest
 import yaml
-from hypothesis import HealthCheck, given, settings
+from hypothesis import given, settings
 from hypothesis import strategies as st
 from jsonschema import Draft202012Validator
 
@@ -188,11 +188,7 @@ WRITTEN = st.builds(
 )
 
 
-# A loaded machine is no fault of the runbooks.
-SLOW = [HealthCheck.too_slow]
-
-
-@settings(deadline=None, max_examples=40, suppress_health_check=SLOW)
+@settings(max_examples=40)
 @given(WRITTEN)
 def test_every_runbook_reads_back_and_fits_the_schema(written: dict[str, Any]) -> None:
     runbook = read(yaml.safe_dump(written, allow_unicode=True))
@@ -201,7 +197,7 @@ def test_every_runbook_reads_back_and_fits_the_schema(written: dict[str, Any]) -
     assert told(written) == []
 
 
-@settings(deadline=None, max_examples=300, suppress_health_check=SLOW)
+@settings(max_examples=300)
 @given(st.binary(max_size=200))
 def test_any_bytes_are_a_runbook_or_invalid(text: bytes) -> None:
     with suppress(Invalid):
@@ -234,7 +230,7 @@ MARKS = [
 PIECES = st.one_of(st.text(max_size=4), st.sampled_from([*MARKS, "command: a", "done_when: ", "steps:"]))
 
 
-@settings(deadline=None, max_examples=300, suppress_health_check=SLOW)
+@settings(max_examples=300)
 @given(
     st.sampled_from(SAMPLES), st.lists(st.tuples(st.floats(0, 1), st.integers(0, 30), PIECES), min_size=1, max_size=4)
 )

@@ -98,7 +98,7 @@ marks = st.sampled_from(["", "", "&", "!"])
 parts = st.builds("{}{}{}".format, marks, names, subscripts)
 
 
-@settings(max_examples=400, deadline=None)
+@settings(max_examples=400)
 @given(st.lists(parts, min_size=1, max_size=4), st.sampled_from([":", ",", ", ", " : "]))
 def test_any_combination_as_ansible_has_it(both: tuple[Inventory, Any], chosen: Sequence[str], between: str) -> None:
     inventory, manager = both
@@ -106,7 +106,7 @@ def test_any_combination_as_ansible_has_it(both: tuple[Inventory, Any], chosen: 
     assert ours(inventory, pattern) == ansibles(manager, pattern)
 
 
-@settings(max_examples=300, deadline=None)
+@settings(max_examples=300)
 @given(st.text(alphabet="ab1:,[]!&.-_ f", max_size=16))
 def test_split_as_ansible_does(pattern: str) -> None:
     from ansible.inventory.manager import split_host_pattern

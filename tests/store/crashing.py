@@ -19,12 +19,12 @@ from hisauto.store.engine import open_store
 from hisauto.store.journal import StoreJournal
 from hisauto.store.store import Store
 
-from .runs import Woken, decision, submission
+from .runs import decision, submission
 
 DEEDS: dict[str, Callable[[Store, StoreJournal], Any]] = {
-    "submit": lambda store, _: store.submit(submission("r-20261123-new0", blobs=[b"file"]), Woken()),
-    "claim": lambda store, journal: store.claim(journal.run, "node-c", Woken()),
-    "decide": lambda store, journal: store.decide(journal.run, decision(), Woken()),
+    "submit": lambda store, _: store.submit(submission("r-20261123-new0", blobs=[b"file"])),
+    "claim": lambda store, journal: store.claim(journal.run, "node-c"),
+    "decide": lambda store, journal: store.decide(journal.run, decision()),
     "note": lambda _, journal: journal.note("hosts", ["db1"]),
     "record": lambda _, journal: journal.record("1", 1, AttemptState.started),
     "settle": lambda _, journal: journal.record("0", 1, AttemptState.done),
@@ -38,7 +38,7 @@ DEEDS: dict[str, Callable[[Store, StoreJournal], Any]] = {
 def act(url: str, deed: str, run: str, deadly: int) -> None:
     """Come to the point of the deed, wait for a line, do it, and die before its ``deadly``-th statement."""
     store = open_store(url)
-    journal = store.claim(run, "node-b", Woken())
+    journal = store.claim(run, "node-b")
     journal.record("0", 1, AttemptState.started)
     journal.take_locks(["a"])
     tell("ready")
@@ -59,7 +59,7 @@ def act(url: str, deed: str, run: str, deadly: int) -> None:
 
 def work(url: str, run: str) -> None:
     """Make attempts until the end, and tell of each change once it is said to be durable."""
-    journal = open_store(url).claim(run, "node-b", Woken())
+    journal = open_store(url).claim(run, "node-b")
     first = len(journal.attempts())
     for number in range(first, first + 100_000):
         for state in (AttemptState.started, AttemptState.done):

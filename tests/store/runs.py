@@ -34,14 +34,6 @@ class HeldClock:
         self.moment += timedelta(seconds=seconds)
 
 
-class Woken(list[str]):
-    """A wake-up hook that remembers whom it woke; it writes on the connection that it is given."""
-
-    def __call__(self, connection: sa.Connection, run: str) -> None:
-        assert connection.in_transaction()
-        self.append(run)
-
-
 def decision(person: str = "dba-1", question: str = "gate-1", answer: str = "yes", **more: Any) -> Decision:
     card = {"what": "approve", "gate": question, "answer": answer, "facts": [{"name": "lag", "value": 0.5}]}
     fields: dict[str, Any] = {"reason": "", "signature": "-----BEGIN SSH SIGNATURE-----", "break_glass": False}
@@ -65,12 +57,12 @@ def submission(run: str, **more: Any) -> Submission:
 
 def requested(store: Store, **more: Any) -> str:
     """A run that is on record and queued."""
-    return store.submit(submission(store.fresh_id(), **more), Woken()).id
+    return store.submit(submission(store.fresh_id(), **more)).id
 
 
-def driven(store: Store, wake: Woken | None = None, *, state: RunState = RunState.running) -> StoreJournal:
+def driven(store: Store, *, state: RunState = RunState.running) -> StoreJournal:
     """A run that is claimed and has come as far as ``state``."""
-    journal = store.claim(requested(store), "node-a", wake if wake is not None else Woken())
+    journal = store.claim(requested(store), "node-a")
     for step in (RunState.locking, RunState.guarding, RunState.running):
         if journal.view().state != state:
             journal.move(step)

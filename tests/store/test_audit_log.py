@@ -14,7 +14,7 @@ from hisauto.store import audit_log
 from hisauto.store.schema import audit_entries, audit_head
 from hisauto.store.store import Store
 
-from .runs import START, HeldClock, Woken, decision, driven, log, requested, rows
+from .runs import START, HeldClock, decision, driven, log, requested, rows
 
 RAW = audit_entries.c.raw
 KEY = NodeKey.generate("node-a")
@@ -27,7 +27,7 @@ def sign(head: Head, at: str) -> str:
 def test_entries_are_read_page_by_page(store: Store, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(audit_log, "_PAGE", 3)
     runs = [requested(store) for _ in range(7)]
-    journal = store.claim(runs[2], "node-a", Woken())
+    journal = store.claim(runs[2], "node-a")
     for number in range(5):
         journal.note(f"k{number}", number)
     assert [entry.seq for entry in store.entries()] == list(range(13))
@@ -79,7 +79,7 @@ def test_a_signer_that_fails_leaves_no_checkpoint(store: Store) -> None:
 def test_tampering_is_found(store: Store, tampering: sa.Update | sa.Delete) -> None:
     run = requested(store)
     for number in range(4):
-        store.decide(run, decision(f"dba-{number}"), Woken())
+        store.decide(run, decision(f"dba-{number}"))
     text = store.checkpoint(sign)
     assert text is not None
     assert not verify_entries(store.raw_entries(), [text], [KEY.verifier], [text]).findings
@@ -103,7 +103,7 @@ def test_without_its_head_nothing_is_written(store: Store, damage: sa.Update | s
         connection.execute(damage)
     before = rows(store)
     with pytest.raises(Broken, match="head"):
-        store.decide(run, decision(), Woken())
+        store.decide(run, decision())
     assert rows(store) == before
 
 

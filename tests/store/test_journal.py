@@ -12,11 +12,11 @@ from hisauto.errors import Broken, HisautoError, Invalid, Superseded
 from hisauto.model.journal import Journal
 from hisauto.model.run import ATTEMPT_MOVES, RUN_MOVES, AttemptState, RunState
 from hisauto.store.engine import open_store
-from hisauto.store.journal import OUTPUT_LIMIT, OUTPUT_MARK, StoreJournal
+from hisauto.store.journal import StoreJournal
 from hisauto.store.schema import attempts, runs
 from hisauto.store.store import Store
 
-from .runs import START, HeldClock, Woken, decision, driven, kinds, log, requested, rows, submission
+from .runs import START, HeldClock, decision, driven, kinds, log, requested, rows, submission
 
 A: TypeAlias = AttemptState
 R: TypeAlias = RunState
@@ -27,7 +27,6 @@ WRITES: dict[str, Callable[[StoreJournal], Any]] = {
     "record": lambda journal: journal.record("1", 1, A.started, name="fence", host="db1", intent={"argv": ["true"]}),
     "record again": lambda journal: journal.record("0", 1, A.done, result={"rc": 0}),
     "illegal record": lambda journal: journal.record("0", 1, A.undone),
-    "output": lambda journal: journal.output("0#1", "out", "hello"),
     "move": lambda journal: journal.move(R.waiting),
     "stay": lambda journal: journal.move(R.running),
     "locks": lambda journal: journal.take_locks(["service:db"]),
@@ -50,7 +49,7 @@ def test_it_is_what_the_engine_was_promised(store: Store) -> None:
 def test_an_older_epoch_writes_nothing(store: Store, name: str) -> None:
     old = driven(store)
     old.record("0", 1, A.started)
-    new = store.claim(old.run, "node-b", Woken())
+    new = store.claim(old.run, "node-b")
     assert new.epoch == old.epoch + 1
     before = rows(store)
     with pytest.raises(Superseded):
@@ -63,7 +62,7 @@ def test_an_older_epoch_writes_nothing(store: Store, name: str) -> None:
         WRITES[name](new)
 
 
-@pytest.mark.parametrize("name", [name for name in WRITES if name not in ("stay", "output", "illegal record")])
+@pytest.mark.parametrize("name", [name for name in WRITES if name not in ("stay", "illegal record")])
 def test_each_change_is_one_entry(store: Store, name: str) -> None:
     journal = driven(store)
     journal.record("0", 1, A.started)
@@ -81,7 +80,6 @@ def test_what_changes_nothing_is_no_entry(store: Store) -> None:
     journal.take_locks(["a"])
     journal.note("k", 2)
     journal.move(R.running, why="staying is no move")
-    journal.output("1#1", "out", "not part of the record")
     assert journal.park(R.waiting, WAIT, None, journal.inbox() - 1) is False
     assert log(store) == before
 
@@ -122,13 +120,13 @@ def test_attempts_keep_their_order_and_their_story(store: Store, clock: HeldCloc
     assert undone.ended_at is not None
     assert (undone.ended_at - START).total_seconds() == 2
     assert [attempt.id for attempt in journal.attempts()] == ["2#1", "1#1"]
-    assert journal.attempts() == store.attempts(journal.run) == store.claim(journal.run, "node-b", Woken()).attempts()
+    assert journal.attempts() == store.attempts(journal.run) == store.claim(journal.run, "node-b").attempts()
 
 
 def test_started_again_by_a_newer_epoch(store: Store) -> None:
     old = driven(store)
     old.record("1", 1, A.started, intent={"place": "boot-1"})
-    new = store.claim(old.run, "node-b", Woken())
+    new = store.claim(old.run, "node-b")
     again = new.record("1", 1, A.started, intent={"place": "boot-2"})
     assert (again.epoch, again.intent, again.seq, again.started_at) == (2, {"place": "boot-2"}, 1, START)
     assert store.attempts(new.run) == [again]
@@ -166,9 +164,9 @@ def test_attempts_move_only_as_the_table_says(lasting: Store, moving: StoreJourn
 
 
 @pytest.mark.parametrize("state", [state for state in R if not state.ended])
-def test_runs_move_only_as_the_table_says(store: Store, state: R) -> None:
-    run = requested(store)
-    journal = store.claim(run, "node-a", Woken())
+def test_runs_move_only_as_the_table_says(lasting: Store, state: R) -> None:
+    store, run = lasting, requested(lasting)
+    journal = store.claim(run, "node-a")
     for move in R:
         with store.engine.begin() as connection:
             connection.execute(runs.update().where(runs.c.id == run).values(state=str(state)))
@@ -187,7 +185,7 @@ def test_runs_move_only_as_the_table_says(store: Store, state: R) -> None:
             assert rows(store) == before
 
 
-def test_after_its_end_a_run_takes_notes_and_output_and_nothing_else(store: Store) -> None:
+def test_after_its_end_a_run_takes_notes_and_nothing_else(store: Store) -> None:
     journal = driven(store)
     journal.record("0", 1, A.started)
     journal.end(R.failed, {"why": "tried"})
@@ -199,9 +197,8 @@ def test_after_its_end_a_run_takes_notes_and_output_and_nothing_else(store: Stor
             WRITES[name](journal)
     assert rows(store) == before
     journal.note("receipts", "forgotten")
-    journal.output("1#1", "out", "late")
     with pytest.raises(Superseded, match="nothing to drive"):
-        store.claim(journal.run, "node-b", Woken())
+        store.claim(journal.run, "node-b")
 
 
 def test_a_note_is_written_once(store: Store) -> None:
@@ -211,7 +208,7 @@ def test_a_note_is_written_once(store: Store) -> None:
     assert journal.note("hosts", ["other"]) == ["db1", "db2"]
     assert journal.note("nothing", None) is None
     assert journal.note("nothing", "else") is None
-    again = store.claim(journal.run, "node-b", Woken())
+    again = store.claim(journal.run, "node-b")
     assert again.recall("hosts") == ["db1", "db2"]
     assert again.note("nothing", "else") is None
     assert kinds(store).count("hosts") == 1
@@ -271,27 +268,6 @@ def test_large_values_and_integers_are_kept_whole_and_logged_small(store: Store)
     assert entry.data["result"]["id"] == str(2**60)
 
 
-def test_output_is_streamed_and_bounded(store: Store) -> None:
-    journal = driven(store)
-    journal.output("1#1", "out", "one\0two\ud800")
-    journal.output("1#1", "err", "")
-    first = store.outputs(journal.run)
-    assert [(piece.seq, piece.attempt, piece.stream, piece.text) for piece in first] == [
-        (1, "1#1", "out", "one\ufffdtwo?")
-    ]
-    journal.output("1#1", "out", "x" * OUTPUT_LIMIT)
-    journal.output("1#1", "out", "dropped")
-    journal.output("2#1", "out", "another attempt's")
-    journal = store.claim(journal.run, "node-b", Woken())
-    journal.output("1#1", "out", "dropped as well")
-    journal.output("2#1", "out", " goes on")
-    later = store.outputs(journal.run, after_seq=1)
-    assert [piece.seq for piece in later] == [2, 3, 4]
-    assert later[0].text.endswith("x" + OUTPUT_MARK)
-    assert len(first[0].text) + len(later[0].text) == OUTPUT_LIMIT + len(OUTPUT_MARK)
-    assert [piece.text for piece in later[1:]] == ["another attempt's", " goes on"]
-
-
 def test_a_row_that_appeared_behind_its_back_is_no_traceback(store: Store) -> None:
     journal = driven(store)
     journal.record("1", 1, A.started)
@@ -306,4 +282,4 @@ def test_a_row_that_appeared_behind_its_back_is_no_traceback(store: Store) -> No
 
 def test_submission_ids(store: Store) -> None:
     with pytest.raises(HisautoError, match="there is a run"):
-        store.submit(submission(requested(store)), Woken())
+        store.submit(submission(requested(store)))

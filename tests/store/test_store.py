@@ -5,22 +5,25 @@ from __future__ import annotations
 import hashlib
 import re
 from datetime import timedelta
+from pathlib import Path
 
 import pytest
+import sqlalchemy as sa
 
 from hisauto.errors import Broken, NotFound, Refused, UsageError
 from hisauto.model.run import RunState
+from hisauto.store.engine import open_store
 from hisauto.store.rows import Node
 from hisauto.store.schema import blobs
 from hisauto.store.store import Store
 
-from .runs import START, HeldClock, Woken, decision, driven, kinds, log, requested, rows, submission
+from .runs import START, HeldClock, decision, driven, kinds, log, requested, rows, submission
 
 
 def test_a_request_is_on_record_and_driven(store: Store) -> None:
-    wake, run = Woken(), store.fresh_id()
-    view = store.submit(submission(run, reported_at=START - timedelta(minutes=3)), wake)
-    assert wake == [run] == store.awake()
+    run = store.fresh_id()
+    view = store.submit(submission(run, reported_at=START - timedelta(minutes=3)))
+    assert store.awake() == [run]
     assert (view.id, view.state, view.epoch, view.created_at) == (run, RunState.queued, 0, START)
     assert view.reported_at == START - timedelta(minutes=3)
     (entry,) = log(store)
@@ -72,12 +75,12 @@ def test_a_large_plan_is_logged_by_its_digest(store: Store) -> None:
     plan = {"steps": ["x" * 20] * 2000}
     run = requested(store, plan=plan)
     assert log(store)[-1].data["plan"]["steps"].keys() == {"sha256", "bytes"}
-    assert store.claim(run, "node-a", Woken()).plan() == plan
+    assert store.claim(run, "node-a").plan() == plan
 
 
 def test_finding_a_run(store: Store) -> None:
     for tail in ("aaaa", "aabb", "ccaa"):
-        store.submit(submission(f"r-20261123-{tail}"), Woken())
+        store.submit(submission(f"r-20261123-{tail}"))
     assert store.find_run("r-20261123-aaaa").id == "r-20261123-aaaa"
     assert store.find_run("r-20261123-c").id == store.find_run("ccaa").id == "r-20261123-ccaa"
     for nothing in ("", "dddd", "%", "_aaa"):
@@ -88,7 +91,7 @@ def test_finding_a_run(store: Store) -> None:
     with pytest.raises(NotFound):
         store.view("r-20261123-dddd")
     with pytest.raises(NotFound):
-        store.claim("r-20261123-dddd", "node-a", Woken())
+        store.claim("r-20261123-dddd", "node-a")
 
 
 def test_listing_runs(store: Store, clock: HeldClock) -> None:
@@ -103,6 +106,18 @@ def test_listing_runs(store: Store, clock: HeldClock) -> None:
     assert [view.id for view in store.runs(states=[])] == []
     assert [view.id for view in store.runs(runbook="database-failover", states=[RunState.running])] == [new]
     assert store.awake() == [old, new, other]
+
+
+def test_what_a_node_asks_all_the_time_reads_no_ended_runs(tmp_path: Path) -> None:
+    store = open_store(f"sqlite:///{tmp_path}/hisauto.db")
+    journal, asked = driven(store), []
+    sa.event.listen(store.engine, "before_cursor_execute", lambda *said: asked.append((said[2], said[3])))
+    store.awake(), store.open(), store.wake_due(START), store.view(journal.run), journal.inbox()
+    with store.engine.connect() as connection:
+        for statement, values in asked[:]:
+            steps = connection.exec_driver_sql(f"EXPLAIN QUERY PLAN {statement}", values).all()
+            assert steps[0].detail.startswith("SEARCH runs USING"), (statement, steps)
+    store.close()
 
 
 def test_nodes_say_that_they_live(store: Store, clock: HeldClock) -> None:

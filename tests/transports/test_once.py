@@ -149,7 +149,10 @@ def frozen(there: Place, clients: Clients, folder: Path, run: str, weak: bool) -
         thaw = threading.Timer(chance.uniform(0, 0.02) if i % 2 else 60, os.kill, (old.pid, signal.SIGCONT))
         thaw.start()
         time.sleep(chance.uniform(0, 0.02) if i % 2 else 0)
-        receipt = take_over(new, place, script, seen)
+        try:
+            receipt = take_over(new, place, script, seen)
+        except Unreachable:  # without safeguards two workers share one receipt, and its answer may not be whole
+            assert weak
         if not i % 2:
             thaw.cancel()
             os.kill(old.pid, signal.SIGCONT)

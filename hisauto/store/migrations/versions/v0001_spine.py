@@ -46,6 +46,7 @@ def _create_runs() -> None:
         sa.Column("summary", sa.JSON, nullable=False),
     )
     op.create_index("runs_by_state", "runs", ["state", "created_at"])
+    op.create_index("runs_to_drive", "runs", ["ended_at", "parked", "created_at"])
 
 
 def _create_parts() -> None:
