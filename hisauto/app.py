@@ -13,7 +13,7 @@ from functools import cached_property
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, Literal
 
-from hisauto.approval.card import Card, Fact
+from hisauto.approval.card import REPORTED_AT, Card, Fact
 from hisauto.approval.signing import SigningKey, find_key, sign
 from hisauto.audit import checkpoint
 from hisauto.audit.note import NodeKey, VerifierKey
@@ -207,7 +207,8 @@ class App:
         if (incident is None) != (level is None):
             raise UsageError("an incident has a level, and a level an incident", hint="--incident REF --level 1")
         plan, now, run = planned.plan, self.clock.now(), self.store.fresh_id()
-        card = self._card("run", run, plan.digest, by.person, reason, incident=incident, level=level)
+        since = Fact(name=REPORTED_AT, value=stamp(reported_at or now), source="the requester", taken_at=stamp(now))
+        card = self._card("run", run, plan.digest, by.person, reason, incident=incident, level=level, facts=(since,))
         request = self._signed("run", "run", card, by)
         return self.store.submit(
             Submission(

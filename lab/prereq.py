@@ -1,10 +1,17 @@
-"""What a machine needs to carry the lab, and who may run it."""
+"""What a machine needs to carry the lab, and who may run it.
+
+``python -m lab.prereq --install``: root installs what is missing, everybody else is told.
+"""
 
 from __future__ import annotations
 
+import contextlib
 import os
 import pwd
 import shutil
+import subprocess
+import sys
+from collections.abc import Iterator
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -27,6 +34,8 @@ PROGRAMS = {  # program → Debian package that brings it
     "awk": "mawk",
     "/usr/bin/python3": "python3",
 }
+POLICY = Path("/usr/sbin/policy-rc.d")
+NO_START = "#!/bin/sh\n# hisauto: the lab starts its own processes; what is being installed stays off\nexit 101\n"
 
 
 def missing() -> list[str]:
@@ -96,3 +105,51 @@ def check() -> pwd.struct_passwd:
             hint="set HISAUTO_LAB_USER to a user with a shell, or: chsh -s /bin/bash " + user.pw_name,
         )
     return user
+
+
+@contextlib.contextmanager
+def _nothing_started() -> Iterator[None]:
+    """Debian's way to install services without starting them: ports 22 and 5432 are no business of ours."""
+    ours = not POLICY.exists() or POLICY.read_text() == NO_START  # that of an installation which was killed is ours too
+    if ours:
+        POLICY.write_text(NO_START)
+        POLICY.chmod(0o755)
+    try:
+        yield
+    finally:
+        if ours:
+            POLICY.unlink(missing_ok=True)
+
+
+def install(packages: list[str]) -> None:
+    """Install Debian packages, without starting the services in them. For root. Raises LabError."""
+    apt = ["apt-get", "-q", "-o", "DPkg::Lock::Timeout=120", "-o", "Acquire::Retries=3"]
+    env = {**os.environ, "DEBIAN_FRONTEND": "noninteractive"}
+
+    def run(*words: str) -> subprocess.CompletedProcess[str]:
+        return subprocess.run([*apt, *words], env=env, capture_output=True, text=True, check=False)
+
+    with _nothing_started():
+        updated = run("update")
+        done = run("install", "-y", "--no-install-recommends", *packages)
+    if done.returncode != 0:
+        said = "\n".join((updated.stderr + done.stderr).strip().splitlines()[-8:])
+        raise LabError(f"apt-get could not install {' '.join(packages)}:\n{said}")
+
+
+def main() -> int:
+    """Whatever the lab needs is here afterwards, or it has been said what is missing."""
+    try:
+        packages = missing()
+        if packages and os.geteuid() == 0 and shutil.which("apt-get"):
+            print(f"installing Debian packages: {' '.join(packages)}", flush=True)
+            install(packages)
+        check()
+    except LabError as error:
+        print(f"lab: {error}" + (f"\n  {error.hint}" if error.hint else ""), file=sys.stderr)
+        return error.exit_code
+    return 0
+
+
+if __name__ == "__main__":
+    sys.exit(main())

@@ -121,7 +121,8 @@ def summary(ledger: Path) -> Summary:
             failed += not line["ok"]
             moments += [line["at"]] if line["ok"] else []
     moments = [*sorted(moments), ended]
-    gap, began = max((later - earlier, earlier) for earlier, later in itertools.pairwise(moments))
+    pauses = ((later - earlier, earlier) for earlier, later in itertools.pairwise(moments))
+    gap, began = max(pauses, default=(0.0, ended))  # a writer that has only just begun
     return Summary(acknowledged, failed, gap, wall + began)
 
 

@@ -14,6 +14,10 @@ _SAFE = 2**53 - 1
 Text = Annotated[str, Field(min_length=1)]
 
 
+REPORTED_AT = "reported_at"
+"""The fact on a request's card that says when the fault was reported: RTO runs from there."""
+
+
 class _Frozen(BaseModel):
     model_config = ConfigDict(frozen=True, extra="forbid", strict=True)
 

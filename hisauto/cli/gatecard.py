@@ -46,6 +46,8 @@ def _gate(snapshot: Snapshot) -> RenderableType:
     parts: list[RenderableType] = [Text(clean(question["question"]), style="bold")]
     if question["facts"]:
         facts = Table(box=None, show_header=False, padding=(0, 2, 0, 0))
+        for _ in range(3):
+            facts.add_column(overflow="fold")  # whoever signs it has to see all of it
         for fact in question["facts"]:
             known = fact["known"]
             value = Text(fact_value(fact["value"])) if known else Text("UNKNOWN", style="bold yellow")

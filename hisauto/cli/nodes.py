@@ -5,6 +5,7 @@ from __future__ import annotations
 import fcntl
 import logging
 import os
+import signal
 import subprocess
 import sys
 import time
@@ -49,6 +50,9 @@ def node(session: Session, idle: float | None) -> None:
     Exit codes: 0 it was told to end · 3 another node works here
     """
     os.umask(0o077)
+    signal.signal(
+        signal.SIGTERM, lambda *_: sys.exit(0)
+    )  # until `work` knows better: it may be told to end as it loads
     logging.basicConfig(stream=sys.stderr, level=logging.INFO, format="%(asctime)s %(levelname)s %(name)s: %(message)s")
     for noisy in ("dbos", "paramiko", "sqlalchemy", "alembic"):
         logging.getLogger(noisy).setLevel(logging.WARNING)

@@ -88,10 +88,10 @@ def _rpo(snapshot: Snapshot) -> str:
 def _steps(snapshot: Snapshot, unicode: bool) -> RenderableType:
     table = Table(box=None, show_header=False, padding=(0, 2, 0, 0), expand=True)
     table.add_column(no_wrap=True)
-    table.add_column(ratio=3)
-    table.add_column(no_wrap=True)
+    table.add_column(ratio=3, overflow="fold")
+    table.add_column(overflow="fold")
     table.add_column(justify="right", no_wrap=True)
-    table.add_column(ratio=3)
+    table.add_column(ratio=3, overflow="fold")
     bad = [r for key in ("guards:change", "guards") for r in tree.checks(snapshot, key)]
     latest = tree.checks(snapshot, "guards:change") or tree.checks(snapshot, "guards")
     shown = [r for r in latest if r.state != "holds"]
@@ -205,7 +205,7 @@ def _at_work(snapshot: Snapshot, attempt: Attempt, box: boxes.Box) -> Renderable
     tail = [clean(line) for line in snapshot.tail.get(attempt.id, ())][-OUTPUT:]
     if tail:
         shown = "\n".join(f"| {line[:200]}" for line in tail)
-        lines.append(Text(shown, style="dim", no_wrap=True, overflow="ellipsis"))
+        lines.append(Text(shown, style="dim", no_wrap=True, overflow="crop"))
     where = clean(attempt.host or "the node")
     took = duration(snapshot.now - attempt.started_at) if attempt.started_at else ""
     name = f"NOW  {clean(attempt.name)}  on {where}  {took}"

@@ -6,7 +6,7 @@ It may be entered at any point of its own history: everything it needs is in the
 from __future__ import annotations
 
 from collections.abc import Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import TYPE_CHECKING, Any
 
 from hisauto.errors import HisautoError, Superseded, Unreachable
@@ -42,6 +42,8 @@ class Verdict:
     why: str = ""
     values: Mapping[str, Any] | None = None
     never_started: bool = False
+    unreachable: bool = False
+    """Because the host could not be reached."""
 
     def result(self) -> dict[str, Any]:
         """JSON for the journal. ``outcome`` stays when an undo changes the state later."""
@@ -50,6 +52,7 @@ class Verdict:
             "why": self.why,
             "values": dict(self.values or {}),
             "never_started": self.never_started,
+            "unreachable": self.unreachable,
         }
 
 
@@ -83,7 +86,7 @@ class Attempter:
             intent = self._intent(step, path, n, scope, here, looker, uses_before, rendered)
         except Unreachable as e:
             if step.unreachable is None:
-                verdict = Verdict(AttemptState.failed, f"never started: {e}", never_started=True)
+                verdict = Verdict(AttemptState.failed, f"never started: {e}", never_started=True, unreachable=True)
                 return self._record(step, path, n, here, AttemptState.failed, verdict)
             intent = self._bare_intent(step, path, scope, here, rendered) | {"sent": False, "unreachable": str(e)}
         except Superseded:
@@ -160,9 +163,19 @@ class Attempter:
 
     # ---------------------------------------------------------------- after
     def finish(
-        self, step: Step, attempt: Attempt, scope: Scope, *, fresh: bool, rendered: Fields | None = None
+        self,
+        step: Step,
+        attempt: Attempt,
+        scope: Scope,
+        *,
+        fresh: bool,
+        rendered: Fields | None = None,
+        patience: float | None = None,
     ) -> Attempt:
-        """Act (when ``fresh``) or ask the host what became of it, and settle the attempt."""
+        """Act (when ``fresh``) or ask the host what became of it, and settle the attempt.
+
+        ``patience``: seconds to go on trying to reach the host; None: the step's ``within``.
+        """
         here = attempt.host
         secrets: tuple[str, ...] = ()
         if not attempt.intent.get("sent", True):
@@ -170,21 +183,32 @@ class Attempter:
         else:
             where, script = self._script(step, attempt.id, scope, here, attempt.intent, rendered)
             secrets = script.secrets
-            receipt, why = self._receipt(step, attempt, scope, where, script, fresh)
+            patience = self._within(step) if patience is None else patience
+            receipt, why = self._receipt(step, attempt, scope, where, script, fresh, patience)
             verdict = self._judge(step, attempt, scope, receipt, why)
         if step.no_log and verdict.values:
             verdict = Verdict(verdict.state, "" if verdict.state is AttemptState.done else "not shown: no_log")
         return self.journal.record(attempt.path, attempt.n, verdict.state, result=mask_all(verdict.result(), secrets))
 
     def _receipt(
-        self, step: Step, attempt: Attempt, scope: Scope, where: str | None, script: Script, fresh: bool
+        self,
+        step: Step,
+        attempt: Attempt,
+        scope: Scope,
+        where: str | None,
+        script: Script,
+        fresh: bool,
+        patience: float,
     ) -> tuple[Receipt | None, str]:
-        """Start it at most once and wait for its end. None: the host can't be asked; why says so."""
+        """Start it at most once and wait for its end. None: the host can't be asked; why says so.
+
+        ``Fate.none``: nothing was ever sent to it.
+        """
         place, become = attempt.intent.get("place"), script.become
         session = scope.world.session(where)
         cancelled = None if step.interrupt == "never" else self.drive.cancelled
         on_output = self.drive.output(attempt, step, script.secrets)
-        act, deadline = fresh, None
+        act, sent, deadline = fresh, not fresh, None
         while True:
             try:
                 if act:
@@ -210,15 +234,20 @@ class Attempter:
                 # Lost: it may be at work. Not even reached: nothing was sent this time, and asking again is harmless.
                 if place is None and isinstance(e, Lost):
                     return None, str(e)
-                act = act and not isinstance(e, Lost)
-                deadline = deadline or self.clock.monotonic() + self._within(step)
+                act, sent = act and not isinstance(e, Lost), sent or isinstance(e, Lost)
+                deadline = deadline or self.clock.monotonic() + patience
                 if self.clock.monotonic() >= deadline or (cancelled is not None and cancelled()):
-                    return None, str(e)
+                    return (None if sent else Receipt(Fate.none, why=str(e))), str(e)
                 self.clock.sleep(ASK_AGAIN)
 
     def _judge(self, step: Step, attempt: Attempt, scope: Scope, receipt: Receipt | None, why: str) -> Verdict:
         if receipt is None:
-            return self._by_effect(step, attempt, scope, f"its end is not known: {why}", ended=False)
+            verdict = self._by_effect(step, attempt, scope, f"its end is not known: {why}", ended=False)
+            return replace(verdict, unreachable=True)
+        if receipt.fate is Fate.none:
+            if step.unreachable is not None:
+                return self._by_effect(step, attempt, scope, f"not sent: {why}", ended=True)
+            return Verdict(AttemptState.failed, f"never started: {why}", never_started=True, unreachable=True)
         if receipt.fate is Fate.no_space:
             return Verdict(AttemptState.failed, f"never started: {why or 'no space on the host'}", never_started=True)
         if receipt.fate is not Fate.finished or receipt.completed is None:
@@ -229,7 +258,7 @@ class Attempter:
         if done.how != "exit":
             return self._by_effect(step, attempt, scope, f"ended by {done.how}", ended=True, values=_streams(done))
         if not receipt.same_boot:
-            return self._by_effect(step, attempt, scope, f"exit {done.rc}, before the host was restarted", ended=False)
+            return self._by_effect(step, attempt, scope, f"exit {done.rc}, before the host was restarted", ended=True)
         return self._by_answer(step, attempt, scope, done)
 
     def _by_answer(self, step: Step, attempt: Attempt, scope: Scope, done: Completed) -> Verdict:

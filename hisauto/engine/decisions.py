@@ -6,15 +6,17 @@ A row in the database is not a proof: every signature is verified here, just bef
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
+from dataclasses import replace
+from datetime import datetime
 from typing import TYPE_CHECKING
 
 import rfc8785
 
-from hisauto.approval.card import Card
+from hisauto.approval.card import REPORTED_AT, Card
 from hisauto.approval.rules import check_signature
 from hisauto.errors import HisautoError, Refused
 from hisauto.model.person import Person
-from hisauto.model.run import Decision
+from hisauto.model.run import Decision, RunView
 
 if TYPE_CHECKING:
     from hisauto.engine.drive import Drive
@@ -34,6 +36,20 @@ def check_decision(decision: Decision, *, people: Mapping[str, Person], run: str
         if signed != row:
             raise Refused(f"what {decision.person} signed is about another {name}: {signed}, not {row}")
     check_signature(card, decision.signature, people)
+
+
+def as_signed(run: RunView, request: Decision) -> RunView:
+    """A run as its requester signed it: who asked, why, for which incident, since when. The row may say anything."""
+    card = Card.parse(signed_message(request))
+    reported = next((f.value for f in card.facts if f.name == REPORTED_AT), None)
+    return replace(
+        run,
+        requester=card.person,
+        reason=card.reason or "",
+        incident=card.incident,
+        level=card.level,
+        reported_at=datetime.fromisoformat(str(reported)) if reported is not None else run.created_at,
+    )
 
 
 def signed_message(decision: Decision) -> bytes:

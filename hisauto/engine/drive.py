@@ -2,25 +2,24 @@
 
 from __future__ import annotations
 
+import math
 import threading
 from collections.abc import Callable, Mapping
-from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass, field
 from datetime import datetime
 from typing import Any, Literal
 
 from hisauto.clock import Clock, stamp
-from hisauto.engine.decisions import Decisions, check_decision
+from hisauto.engine.decisions import Decisions, as_signed
 from hisauto.engine.gates import Gates
-from hisauto.engine.outcome import Ended, Failure, Waiting
-from hisauto.engine.rollback import Rollback
-from hisauto.engine.steps import Walker
-from hisauto.errors import HisautoError, Superseded
+from hisauto.engine.guarding import Guarding
+from hisauto.engine.outcome import Ended, Failure, Forbidden, Waiting
+from hisauto.engine.rollback import Rollback, step_at, unit_of
+from hisauto.engine.steps import UNDONE, Walker
+from hisauto.errors import HisautoError
 from hisauto.model.journal import Journal
 from hisauto.model.run import Attempt, AttemptState, RunState
 from hisauto.model.world import World
-from hisauto.plan import guards
-from hisauto.plan.hosts import discover
 from hisauto.plan.look import Looker, Seen
 from hisauto.plan.plan import Plan
 from hisauto.plan.scope import Scope
@@ -51,14 +50,15 @@ class Drive:
 
     def __init__(self, journal: Journal, world: World, clock: Clock) -> None:
         self.journal, self.world, self.clock = journal, world, clock
-        self.run = journal.view()
+        self.run = as_signed(journal.view(), journal.request())
         self.plan = Plan.from_json(journal.plan())
         self.registered: dict[str, Registered] = {}
         self.decisions = Decisions(self)
         self.gates = Gates(self)
+        self.guarding = Guarding(self)
         self.mutex = threading.RLock()
         self.first_change = threading.Lock()
-        self._asked = 0.0
+        self._asked = -math.inf
         self._cancelled = False
         self._before_change_done = False
 
@@ -69,6 +69,7 @@ class Drive:
             seen = self.journal.inbox()
             self.registered.clear()
             self.walker = Walker(self)
+            self._restore()
             try:
                 return self._through()
             except Waiting as w:
@@ -82,8 +83,8 @@ class Drive:
         end = RunState(verdict["end"])
         if verdict["rollback"]:
             self._move(RunState.rolling_back)
-            left = self.rollback("")
-            end = RunState.rollback_failed if left else end
+            self.rollback("")
+            end = RunState.rollback_failed if self.left(end) else end
         if end is not RunState.refused:
             self._always(end)
         self.journal.end(end, self._summary(verdict, end))
@@ -102,7 +103,7 @@ class Drive:
             end = RunState.partial if self.walker.tolerated else RunState.succeeded
             return self._conclude(end, "")
         except Cancel as c:
-            return self._conclude(RunState.cancelled, c.why, rollback=not self.barred())
+            return self._conclude(RunState.cancelled, c.why, rollback=self.changed() and not self.barred())
         except Ended as e:
             return self._conclude(e.state, e.why)
         except Failure as f:
@@ -114,16 +115,17 @@ class Drive:
             policy = "ask"  # past the point of no return nothing is undone by itself
         if policy == "ask":
             subject = failure.attempt or failure.path
-            rounds = 0
-            while self.journal.recall(f"again:{subject}:{rounds}") is not None:
-                rounds += 1
+            rounds = self.rounds(subject)
             question, answers = f"ask:{subject}:{rounds}", ("again", "rollback", "stop")
             decided = self.decisions.one(question, answers)
             if decided is None:
                 raise Waiting(RunState.waiting, {"kind": "ask", "id": question, "step": subject, "why": failure.why,
                                                  "barred": self.barred(), "answers": list(answers)})  # fmt: skip
             if decided.answer == "again":
-                self.journal.note(f"again:{subject}:{rounds}", {"by": decided.person}, kind="again")
+                undone = [a.id for a in self.journal.attempts() if a.state in UNDONE and not self.again(a.id)]
+                for key in (*(f"again:{attempt}:0" for attempt in undone), f"again:{subject}:{rounds}"):
+                    self.journal.note(key, {"by": decided.person}, kind="again")
+                self.walker = Walker(self)
                 return self._body()
             policy = decided.answer
         return self._conclude(
@@ -135,7 +137,8 @@ class Drive:
     def _conclude(self, end: RunState, why: str, *, rollback: bool = False) -> dict[str, Any]:
         if end is RunState.cancelled and not rollback and self.changed():
             end = RunState.rollback_failed  # a cancel behind the point of no return leaves something
-        verdict = {"end": end.value, "why": why, "rollback": rollback, "at": stamp(self.clock.now())}
+        verdict = {"end": end.value, "why": why, "rollback": rollback, "at": stamp(self.clock.now()),
+                   "tolerated": self.walker.tolerated}  # fmt: skip
         noted: dict[str, Any] = self.journal.note("verdict", verdict, kind="verdict")
         return noted
 
@@ -152,55 +155,16 @@ class Drive:
     def _guard(self) -> None:
         if self.journal.recall("guards") is None:
             self._move(RunState.guarding)
-        request = self.journal.request()
-        try:
-            check_decision(request, people=self.world.people, run=self.run.id, digest=self.plan.digest)
-        except HisautoError as e:
-            raise Ended(RunState.refused, f"the request does not hold: {e}") from e
-        if not self.world.may(request.person, "run"):
-            raise Ended(RunState.refused, f"{request.person} may not run runbooks here")
-        self._take_guards("guards")
+        self.guarding.request()
+        self.guarding.under_lock()
 
-    def _take_guards(self, key: str) -> None:
-        """Hosts and guards; all are taken and reported. Anything but a clear yes refuses the run."""
-        known = self.journal.recall(key)
-        if known is None:
-            known = self.journal.note(key, self._look_at_guards(), kind="guards")
-        for guard in known["guards"]:
-            if guard["register"]:
-                self._register_seen(guard)
-        if known["refused"]:
-            raise Ended(RunState.refused, "; ".join(known["refused"]))
-
-    def _look_at_guards(self) -> dict[str, Any]:
-        taken: list[dict[str, Any]] = []
-        with ThreadPoolExecutor(1) as pool:
-            hosts = pool.submit(self._other_hosts)
-            answers = guards.take(self.plan.runbook, self.looker(self.scope()), patient=True)
-            refused = hosts.result()
-        for name, guard, seen in answers:
-            taken.append({"name": name, "register": guard.register_, **seen.values()})
-            if seen.truth is not Truth.true:
-                word = "says no" if seen.truth is Truth.false else "cannot be told"
-                refused.append(f"{name} {word}: {seen.why}")
-        self.check_cancel()
-        return {"guards": taken, "refused": refused, "at": stamp(self.clock.now())}
-
-    def _other_hosts(self) -> list[str]:
-        """Why the hosts are not those of the plan any more; empty when they are."""
-        try:
-            found = discover(self.plan.runbook, self.looker(self.scope().plus(hosts={}))).hosts
-        except Superseded:
-            raise
-        except HisautoError as e:
-            return [str(e)]
-        if {k: tuple(v) for k, v in found.items()} == dict(self.plan.hosts):
-            return []
-        return [f"the hosts are not those of the plan any more: {_hosts(found)}, not {_hosts(self.plan.hosts)}"]
-
-    def _register_seen(self, entry: Mapping[str, Any]) -> None:
-        for host in entry["hosts"]:
-            self.register(entry["register"], host["host"], host["values"], at=entry["at"], source=entry["name"])
+    def _restore(self) -> None:
+        """Make known what guards and settled steps registered before this drive."""
+        self.guarding.restore()
+        for attempt in self.journal.attempts():
+            step = step_at(self.plan.runbook.steps, attempt.path)
+            if step is not None and attempt.result.get("outcome") in ("done", "already"):
+                self.walker.register(step, attempt, unit_of(attempt.path))
 
     def _verify(self) -> None:
         """The proof that the service is back, from the users' side."""
@@ -249,8 +213,8 @@ class Drive:
             "why": verdict["why"],
             "rto": {"promised": objectives.rto, "measured": rto},
             "rpo": {"promised": objectives.rpo, "measured": None if None in lost or not lost else max(lost)},
-            "tolerated": self.walker.tolerated,
-            "left": self.left(),
+            "tolerated": verdict["tolerated"],
+            "left": self.left(end),
         }
 
     # ---------------------------------------------------------------- what the walk asks for
@@ -264,13 +228,17 @@ class Drive:
         return Scope(self.world, names)
 
     def looker(self, scope: Scope) -> Looker:
-        """Eyes at a point of the run: with all that is registered by now, as the unit sees it."""
+        """Eyes at a point of the run."""
+        return Looker(self.informed(scope), self.clock, self.cancelled)
+
+    def informed(self, scope: Scope) -> Scope:
+        """The scope with all that is registered by now, as the unit sees it."""
         with self.mutex:
             known = {
                 name: Results(hosts=dict(r.by_host), own=r.by_host.get(scope.host or ""))
                 for name, r in self.registered.items()
             }
-        return Looker(scope.plus(**known), self.clock, self.cancelled)
+        return scope.plus(**known)
 
     def value(self, expression: str, names: Mapping[str, Any]) -> Any:
         try:
@@ -287,8 +255,9 @@ class Drive:
     def before_change(self, step: Step) -> None:
         """Just before the first change: hosts and guards again. Before a point of no return: every ``never``."""
         with self.first_change:  # a lock of its own: the looks under it run in threads that want the other
-            if not self._before_change_done and not self.changed():
-                self._take_guards("guards:change")
+            # Nothing may keep a run from going back, or from what is done at every end.
+            if not (self._before_change_done or self.changed() or self.journal.recall("verdict")):
+                self.guarding.before_change()
             self._before_change_done = True
         if step.irreversible is not None:
             for n, never in enumerate(self.plan.runbook.never, 1):
@@ -296,16 +265,16 @@ class Drive:
                 name = never.name or f"never {n}"
                 if seen.truth is not Truth.false:
                     word = "is so" if seen.truth is Truth.true else "cannot be told"
-                    raise Failure(f"never:{n}", f"'{name}' must never be, and it {word}: {seen.why or 'seen'}")
+                    raise Forbidden(f"never:{n}", f"'{name}' must never be, and it {word}: {seen.why or 'seen'}")
         self.check_cancel()
 
     def changed(self) -> bool:
         """Whether this run has begun anything that can change something."""
-        return any(_touched(a) for a in self.journal.attempts())
+        return any(touched(a) for a in self.journal.attempts())
 
     def barred(self) -> bool:
         """Whether the point of no return is behind us."""
-        return any(a.intent.get("irreversible") and _touched(a) for a in self.journal.attempts())
+        return any(a.intent.get("irreversible") and touched(a) for a in self.journal.attempts())
 
     def latest(self, path: str) -> int:
         """The number of the newest attempt at a path; 1 when there is none."""
@@ -315,12 +284,26 @@ class Drive:
         """Whether a person said to try this failed attempt once more."""
         return self.journal.recall(f"again:{attempt}:0") is not None
 
-    def rollback(self, prefix: str) -> list[str]:
-        return Rollback(self).run(prefix)
+    def rounds(self, subject: str) -> int:
+        """How often a person said so."""
+        rounds = 0
+        while self.journal.recall(f"again:{subject}:{rounds}") is not None:
+            rounds += 1
+        return rounds
 
-    def left(self) -> list[dict[str, Any]]:
+    def rollback(self, prefix: str) -> None:
+        """Undo all that is owed of a unit, or of the whole run ('')."""
+        with self.mutex:
+            self._undoing += 1
+        try:
+            Rollback(self).run(prefix)
+        finally:
+            with self.mutex:
+                self._undoing -= 1
+
+    def left(self, end: RunState) -> list[dict[str, Any]]:
         """What is left to do by hand: undos that were owed and are not done."""
-        return Rollback(self).left()
+        return Rollback(self).left(unstarted=end is RunState.rollback_failed)
 
     def output(
         self, attempt: Attempt, step: Step, secrets: tuple[str, ...]
@@ -351,7 +334,7 @@ class Drive:
     _undoing = 0
 
     def check_cancel(self) -> None:
-        self._asked = 0.0 if not self._cancelled else self._asked
+        self._asked = -math.inf
         if self.cancelled():
             by = ", ".join(d.person for d in self.decisions.cancels())
             raise Cancel(RunState.cancelled, f"cancelled by {by}")
@@ -367,7 +350,8 @@ class Drive:
             return  # best effort: receipts age out on the host
 
 
-def _touched(attempt: Attempt) -> bool:
+def touched(attempt: Attempt) -> bool:
+    """Whether it may have changed something: it began, and not only to look."""
     return (
         attempt.state not in (AttemptState.skipped, AttemptState.already)
         and not attempt.intent.get("look")
@@ -375,7 +359,3 @@ def _touched(attempt: Attempt) -> bool:
         and attempt.intent.get("sent", True)
         and not attempt.path.startswith("always.")
     )
-
-
-def _hosts(found: Mapping[str, Any]) -> str:
-    return ", ".join(f"{k}={'+'.join(v) or 'none'}" for k, v in found.items())

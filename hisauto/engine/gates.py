@@ -28,10 +28,11 @@ class Gates:
         self.journal = drive.journal
 
     def gate(self, step: Step, path: str, scope: Scope) -> None:
-        """Pass when granted; else wait, or end by a no or by time."""
+        """Pass when granted; else wait, or end by a no or by time.
+
+        The signatures are verified by every drive anew: that an earlier one noted a grant is no proof of it.
+        """
         assert step.approve is not None
-        if self.journal.recall(f"gate.granted:{path}") is not None:
-            return
         card = self.journal.recall(f"gate:{path}") or self._open(step.approve, path, step.name, scope)
         verdict = self._verdict(path, card)
         match verdict.state:
@@ -91,6 +92,8 @@ class Gates:
             break_glass_incident=glass,
         )
         rows = self.journal.decisions(card["id"])
+        if not self.drive.changed() and self.journal.recall(f"escalated:{path}") is None:
+            rows = [row for row in rows if stamp(row.at) <= card["deadline"]]  # too late is too late, whoever drove
         given = [rules.Decision(signed_message(row), row.signature) for row in rows]
         verdict = rules.evaluate(gate, given, self.drive.world.people)
         for who, why in verdict.void:

@@ -6,7 +6,11 @@ from collections.abc import Mapping
 from datetime import datetime
 from typing import Any
 
+from hisauto.errors import Invalid, NotFound, Refused, UsageError
 from hisauto.model.run import RunState
+
+UNFIT = (Invalid, NotFound, Refused, UsageError)
+"""What a runbook's own words can raise: a template without a value, a pattern without a host."""
 
 
 class Interruption(Exception):
@@ -29,6 +33,10 @@ class Failure(Interruption):
         self.path, self.why, self.attempt = path, why, attempt
         self.policy = policy
         """``stop``, ``rollback`` or ``ask`` when the step or a person says so; None: as the runbook says."""
+
+
+class Forbidden(Failure):
+    """Something that must never be is so, or can't be told: no other way is tried, and nothing is tolerated."""
 
 
 class Ended(Interruption):

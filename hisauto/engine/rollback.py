@@ -3,12 +3,13 @@
 from __future__ import annotations
 
 import re
+from collections.abc import Callable
 from datetime import datetime
 from typing import TYPE_CHECKING, Any
 
 from hisauto.clock import stamp
 from hisauto.engine.attempt import Attempter
-from hisauto.errors import HisautoError, Superseded, Unreachable
+from hisauto.engine.outcome import UNFIT
 from hisauto.model.run import Attempt, AttemptState
 from hisauto.plan.scope import Scope
 from hisauto.runbook.documents import Call, Step, Undo
@@ -17,6 +18,7 @@ from hisauto.runbook.expressions import render_value
 if TYPE_CHECKING:
     from hisauto.engine.drive import Drive
 
+DONE = frozenset({AttemptState.done, AttemptState.already})
 OWED = frozenset({AttemptState.done, AttemptState.failed, AttemptState.in_doubt})
 TRY_AGAIN = 2.0
 """Seconds between two tries to undo on a host that can't be reached."""
@@ -30,58 +32,75 @@ class Rollback:
         self.journal = drive.journal
 
     def owed(self, prefix: str) -> list[Attempt]:
-        """Attempts of this run whose undo is owed, last unit first, last step first. One a path: the newest."""
+        """Attempts whose undo is owed: the last unit first, and in it the last step."""
+        found = [a for a in self._newest() if a.state in OWED and _inside(a.path, prefix)]
+        return sorted(found, key=self._order(), reverse=True)
+
+    def run(self, prefix: str) -> None:
+        """Undo all that is owed."""
+        # A unit that was undone may have been run again: that is another rollback.
+        last = max((a.seq for a in self.journal.attempts() if _inside(a.path, prefix)), default=0)
+        now = stamp(self.drive.clock.now())
+        begun = datetime.fromisoformat(
+            self.journal.note(f"rollback:{prefix}:{last}", {"at": now}, kind="rollback")["at"]
+        )
+        end = begun.timestamp() + self.drive.plan.runbook.rollback_within
+        for attempt in self.owed(prefix):
+            if self._stopped(begun):
+                self._settle(attempt, AttemptState.undo_failed, "two people stopped the rollback")
+            else:
+                self._undo(attempt, end)
+
+    def left(self, *, unstarted: bool) -> list[dict[str, Any]]:
+        """What is left to do by hand; ``unstarted``: what nobody began to undo, too."""
+        states = OWED | {AttemptState.undo_failed} if unstarted else {AttemptState.undo_failed}
+        return [
+            {
+                "step": a.id,
+                "name": a.name,
+                "host": a.host,
+                "undo": a.intent["undo"]["action"],
+                "why": a.result.get("undo") or "nothing was undone: the point of no return is behind it",
+            }
+            for a in self._newest()
+            if a.state in states
+        ]
+
+    def _newest(self) -> list[Attempt]:
+        """Of each path the newest attempt that began and has an undo. What is done at every end is never undone."""
         newest: dict[str, Attempt] = {}
         for a in self.journal.attempts():
             begun = a.intent.get("sent", True) and not a.result.get("never_started")
-            inside = a.path == prefix or (a.path.startswith(prefix) and (not prefix or a.path[len(prefix)] in ".["))
-            if a.state in OWED and a.intent.get("undo") and begun and inside:
+            if begun and a.intent.get("undo") and step_at(self.drive.plan.runbook.steps, a.path) is not None:
                 newest[a.path] = a
-        order = {a.path: a.seq for a in self.journal.attempts() if a.n == 1}
-        return sorted(newest.values(), key=lambda a: (_steps(a.path), order.get(a.path, a.seq)), reverse=True)
+        return list(newest.values())
 
-    def run(self, prefix: str) -> list[str]:
-        """Undo all that is owed. Returns the ids of what could not be undone."""
-        self.drive._undoing += 1
-        try:
-            begun = self.journal.note(f"rollback:{prefix}", {"at": stamp(self.drive.clock.now())}, kind="rollback")
-            end = datetime.fromisoformat(begun["at"]).timestamp() + self.drive.plan.runbook.rollback_within
-            left = []
-            for attempt in self.owed(prefix):
-                if self._stopped(datetime.fromisoformat(begun["at"])):
-                    self._settle(attempt, AttemptState.undo_failed, "two people stopped the rollback")
-                elif not self._undo(attempt, end):
-                    left.append(attempt.id)
-            return left
-        finally:
-            self.drive._undoing -= 1
-
-    def left(self) -> list[dict[str, Any]]:
-        """What is left to do by hand."""
-        return [
-            {"step": a.id, "name": a.name, "host": a.host, "undo": a.intent["undo"]["action"], "why": a.result["undo"]}
-            for a in self.journal.attempts()
-            if a.state is AttemptState.undo_failed
-        ]
+    def _order(self) -> Callable[[Attempt], list[tuple[int, int]]]:
+        """By step, and among the units of one by which began first, from the outside in."""
+        first: dict[str, int] = {}
+        for a in self.journal.attempts():
+            for prefix, _ in _parts(a.path):
+                first.setdefault(prefix, a.seq)
+        return lambda a: [(number, first[prefix]) for prefix, number in _parts(a.path)]
 
     def _stopped(self, since: datetime) -> bool:
         return len({d.person for d in self.drive.decisions.cancels() if d.at > since}) >= 2
 
-    def _undo(self, attempt: Attempt, end: float) -> bool:
+    def _undo(self, attempt: Attempt, end: float) -> None:
         undo = self._document(attempt)
-        why = ""
+        whys = []
         for host in attempt.intent["undo"]["hosts"]:
             done, said = self._undo_at(attempt, undo, host, end)
             if not done:
-                why = "; ".join(x for x in (why, said) if x)
-        self._settle(attempt, AttemptState.undo_failed if why else AttemptState.undone, why)
-        return not why
+                whys.append(said)
+        self._settle(attempt, AttemptState.undo_failed if whys else AttemptState.undone, "; ".join(whys))
 
     def _settle(self, attempt: Attempt, state: AttemptState, why: str) -> None:
         self.journal.record(attempt.path, attempt.n, state, result={**attempt.result, "undo": why})
 
     def _document(self, attempt: Attempt) -> Undo:
-        step = find_step(self.drive.plan.runbook.steps, attempt.path)
+        step = step_at(self.drive.plan.runbook.steps, attempt.path)
+        assert step is not None
         assert step.undo is not None
         return step.undo
 
@@ -98,57 +117,71 @@ class Rollback:
             env=undo.env,
             idempotent=undo.idempotent,
         )
-        path = f"{attempt.path}!undo" + (f"[{host}]" if host != attempt.host else "")
+        path = (attempt.path if attempt.n == 1 else attempt.id) + "!undo"
+        path += f"[{host}]" if host != attempt.host else ""
         scope = self.drive.scope().unit(attempt.intent.get("unit"), attempt.intent.get("batch", 1)).standing(host)
         fields = action["fields"]
         if attempt.intent.get("masked"):
             fields = render_value(undo.action.fields, scope.at(attempt.host))
         blind = attempt.state is not AttemptState.done and undo.done_when is None and not undo.idempotent
+        if blind:
+            return False, "whether there is anything to undo cannot be told, and the undo does not look"
         while True:
-            done, why = (False, "") if blind else self._try(step, path, scope, fields)
-            if blind:
-                return False, "whether there is anything to undo cannot be told, and the undo does not look"
-            if done:
+            try:
+                tried = self._try(step, path, scope, fields, end)
+            except UNFIT as e:
+                return False, str(e)
+            if tried.state in DONE:
                 return True, ""
-            if not why.startswith("unreachable") or self.drive.clock.now().timestamp() >= end:
-                return False, why
+            why = str(tried.result["why"])
+            again = tried.state is AttemptState.failed and tried.result["unreachable"]
+            if not again or self.drive.clock.now().timestamp() >= end:
+                return False, f"unreachable: {why}" if tried.result["unreachable"] else why
             self.drive.clock.sleep(TRY_AGAIN)
 
-    def _try(self, step: Step, path: str, scope: Scope, fields: dict[str, Any]) -> tuple[bool, str]:
+    def _try(self, step: Step, path: str, scope: Scope, fields: dict[str, Any], end: float) -> Attempt:
+        """One attempt of the undo, or what an earlier drive left of it."""
         attempter = Attempter(self.drive)
         n = self.drive.latest(path)
         known = self.journal.attempt(path, n)
         if known is not None and known.state is not AttemptState.started:
-            if known.state in (AttemptState.done, AttemptState.already):
-                return True, ""
+            looks = step.idempotent or step.done_when is not None
+            if known.state in DONE or (known.state is AttemptState.in_doubt and not looks):
+                return known
             n, known = n + 1, None
-        try:
-            fresh = known is None
-            attempt = known or attempter.begin(step, path, n, scope, scope.here, fields)
-            if attempt.state is AttemptState.started:
-                attempt = attempter.finish(step, attempt, scope, fresh=fresh, rendered=fields)
-        except Superseded:
-            raise
-        except Unreachable as e:
-            return False, f"unreachable: {e}"
-        except HisautoError as e:
-            return False, str(e)
-        if attempt.state in (AttemptState.done, AttemptState.already):
-            return True, ""
-        why = str(attempt.result["why"])
-        return False, f"unreachable: {why}" if attempt.result.get("never_started") else why
+        attempt = known or attempter.begin(step, path, n, scope, scope.here, fields)
+        if attempt.state is AttemptState.started:
+            patience = max(0.0, end - self.drive.clock.now().timestamp())
+            attempt = attempter.finish(step, attempt, scope, fresh=known is None, rendered=fields, patience=patience)
+        return attempt
 
 
-def find_step(steps: tuple[Step, ...], path: str) -> Step:
-    """The step of the plan that a path names: ``4[app07].2`` → the second step in the fourth."""
-    inner = steps
+def step_at(steps: tuple[Step, ...], path: str) -> Step | None:
+    """The step of the plan that a path names: ``4[app07].2`` → the second step in the fourth.
+
+    None for what stands in no list of its: an undo, ``always``.
+    """
     step: Step | None = None
-    for number in _steps(path):
-        step = inner[number - 1]
-        inner = step.block or ()
-    assert step is not None
+    parts = _parts(path)
+    if not parts or parts[-1][0] != path:
+        return None
+    for _, number in parts:
+        step = steps[number - 1]
+        steps = step.block or ()
     return step
 
 
-def _steps(path: str) -> tuple[int, ...]:
-    return tuple(int(n) for n in re.sub(r"\[[^]]*\]", "", path).split("."))
+def unit_of(path: str) -> str | None:
+    """The host whose unit a path is in: ``4[app07].2[lb1]`` → ``app07``."""
+    found = re.search(r"\[([^]]*)\]", path)
+    return found[1] if found else None
+
+
+def _parts(path: str) -> list[tuple[str, int]]:
+    """Every step on the way to a path: its own path and its number."""
+    return [(path[: m.end()], int(m[1])) for m in re.finditer(r"(?:^|(?<=[\]\d])\.)(\d+)(?:\[[^]]*\])?", path)]
+
+
+def _inside(path: str, prefix: str) -> bool:
+    """Whether a step's path is that of a unit, or in it. Undos are in none."""
+    return "!" not in path and path.startswith(prefix) and (not prefix or path[len(prefix) :][:1] in ("", ".", "["))

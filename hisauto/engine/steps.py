@@ -8,7 +8,8 @@ from typing import TYPE_CHECKING, Any
 
 from hisauto.clock import stamp
 from hisauto.engine.attempt import Attempter, Verdict
-from hisauto.engine.outcome import Ended, Failure, Interruption, Waiting
+from hisauto.engine.outcome import UNFIT, Ended, Failure, Forbidden, Interruption, Waiting
+from hisauto.errors import HisautoError
 from hisauto.model.run import Attempt, AttemptState, RunState
 from hisauto.plan.look import FANOUT, Seen
 from hisauto.plan.scope import Scope
@@ -18,6 +19,7 @@ from hisauto.runbook.expressions import Truth, evaluate, render
 if TYPE_CHECKING:
     from hisauto.engine.drive import Drive
 
+UNDONE = frozenset({AttemptState.undone, AttemptState.undo_failed})
 AGAIN_BY_ITSELF = 2
 """How often an ``idempotent`` step whose end isn't known is run again before a person is asked."""
 
@@ -43,13 +45,15 @@ class Walker:
         if step.hosts is None:
             self.unit(step, path, scope)
             return
-        joint = step.block is None and (step.exactly is not None or step.at_least is not None)
-        if joint and step.action is not None and not self.drive.looker(scope).changes(step):
+        if self._joint(step) and not self.drive.looker(scope).changes(step):
             self.look(step, path, scope, joint=True)
             return
         hosts = self.journal.recall(f"hosts:{path}")
         if hosts is None:
-            found = list(self.drive.looker(scope).targets_of(step))
+            try:
+                found = list(self.drive.looker(scope).targets_of(step))
+            except UNFIT as e:
+                raise self._failure(step, path, e) from e
             hosts = self.journal.note(f"hosts:{path}", found, kind="hosts")
         units = [h for h in hosts if h not in self.out]
         allowed = amount(step.max_failures, len(hosts), least=0)
@@ -68,9 +72,10 @@ class Walker:
             inner = scope.unit(host, number) if scope.host is None else scope.standing(host)
             try:
                 self.unit(step, f"{path}[{host}]", inner)
+            except Forbidden as f:
+                return f
             except Failure as f:
-                if step.on_failure == "rollback" and not self.drive.barred():
-                    self.drive.rollback(f"{path}[{host}]")
+                self._back(step, f"{path}[{host}]", f)
                 self.out.add(host)
                 return f
             except Interruption as i:
@@ -82,7 +87,7 @@ class Walker:
         else:
             with ThreadPoolExecutor(min(FANOUT, len(batch) or 1)) as pool:
                 ends = list(pool.map(one, batch))
-        for kind in (Ended, Waiting):
+        for kind in (Ended, Forbidden, Waiting):
             for end in ends:
                 if isinstance(end, kind):
                     raise end
@@ -91,14 +96,18 @@ class Walker:
     def unit(self, step: Step, path: str, scope: Scope) -> None:
         """A step in its unit: gate, message, block, look or action."""
         self.drive.check_cancel()
+        scope = self.drive.informed(scope)
+        if (known := self.journal.recall(f"failed:{path}:{self.drive.rounds(path)}")) is not None:
+            raise Failure(path, known, policy=_policy(step))
         if step.when is not None and not self._when(step, path, scope):
             return
-        if step.approve is not None:
-            self.drive.gates.gate(step, path, scope)
-        elif step.notify is not None:
-            self._notify(step, path, scope)
+        if step.approve is not None or step.notify is not None:
+            try:
+                self.drive.gates.gate(step, path, scope) if step.approve else self._notify(step, path, scope)
+            except UNFIT as e:
+                raise self._failure(step, path, e) from e
         elif step.block is not None:
-            self._block(step, path, scope)
+            self._unit_of_steps(step, path, scope)
         elif self.drive.looker(scope).changes(step):
             self.act(step, path, scope)
         else:
@@ -111,7 +120,7 @@ class Walker:
         if known is None:
             answer = evaluate(step.when, scope.at(scope.here))
             if answer.truth is Truth.unknown:
-                raise Failure(path, f"when: {step.when} cannot be told: {answer.why}")
+                raise self._failure(step, path, f"when: {step.when} cannot be told: {answer.why}")
             known = self.journal.note(f"when:{path}", answer.truth is Truth.true, kind="when")
             if not known and step.block is None:
                 verdict = Verdict(AttemptState.skipped, f"not so: {step.when}")
@@ -124,7 +133,31 @@ class Walker:
         text = render(step.notify.text, scope.at(scope.here))
         self.journal.note(f"notify:{path}", {"to": list(step.notify.to), "text": text}, kind="notify")
 
+    def _failure(self, step: Step, path: str, why: HisautoError | str) -> Failure:
+        """A failure that no attempt stands for, journaled so that another drive comes to the same."""
+        said = self.journal.note(f"failed:{path}:{self.drive.rounds(path)}", f"{step.name}: {why}", kind="failed")
+        return Failure(path, said, policy=_policy(step))
+
+    def _back(self, step: Step, path: str, failure: Failure) -> None:
+        """What a unit's step says of its failure: the unit goes back, or how the run goes on."""
+        if step.on_failure != "rollback":
+            failure.policy = failure.policy or step.on_failure
+        elif self.drive.barred():
+            failure.policy = "ask"  # past the point of no return nothing is undone by itself
+        else:
+            self.drive.rollback(path)
+
     # ---------------------------------------------------------------- blocks
+    def _unit_of_steps(self, step: Step, path: str, scope: Scope) -> None:
+        try:
+            self._block(step, path, scope)
+        except Forbidden:
+            raise
+        except Failure as f:
+            if step.hosts is None:
+                self._back(step, path, f)
+            raise
+
     def _block(self, step: Step, path: str, scope: Scope) -> None:
         assert step.block is not None
         if step.done_when is not None:
@@ -140,7 +173,7 @@ class Walker:
         self.steps(step.block, f"{path}.", scope)
         if step.done_when is not None and self.journal.recall(f"block.done:{path}") is None:
             if not self._holds(step, scope, within=self.attempter._within(step)):
-                raise Failure(path, f"{step.name}: done_when does not hold after its last step")
+                raise self._failure(step, path, "done_when does not hold after its last step")
             self.journal.note(f"block.done:{path}", True, kind="block")
 
     def _holds(self, step: Step, scope: Scope, *, within: float) -> bool:
@@ -156,25 +189,32 @@ class Walker:
             key, wpath = f"way:{path}.{i}", f"{path}.{i}"
             led = self.journal.recall(key)
             if led is None:
-                out = set(self.out)
-                why = ""
-                try:
-                    self.step(way, wpath, scope)
-                    led = True
-                except Failure as f:
-                    why = f.why
-                except Waiting as w:
-                    if w.question.get("kind") != "in_doubt":
-                        raise
-                    why = str(w.question.get("why", ""))
-                self.out = out  # a way that didn't lead there bars its hosts from nothing
-                if led is None or (way.done_when is None and step.done_when is not None):
-                    led = step.done_when is not None and self._holds(step, scope, within=0.0)
-                led = self.journal.note(key, {"led": bool(led), "why": why}, kind="way")
+                why = self._way(way, wpath, scope)
+                there = not why
+                if step.done_when is not None and (why or way.done_when is None):
+                    there = self._holds(step, scope, within=0.0 if why else self.attempter._within(step))
+                led = self.journal.note(key, {"led": there, "why": why}, kind="way")
             if led["led"]:
                 return
             tried.append(f"{way.name}: {led['why'] or 'did not lead there'}")
-        raise Failure(path, f"{step.name}: no way led there ({'; '.join(tried)})")
+        raise self._failure(step, path, f"no way led there ({'; '.join(tried)})")
+
+    def _way(self, way: Step, path: str, scope: Scope) -> str:
+        """Go one way; why it led nowhere, or nothing."""
+        walker = Walker(self.drive)  # its own: a way that leads nowhere bars its hosts from nothing
+        walker.out = set(self.out)
+        try:
+            walker.step(way, path, scope)
+        except Forbidden:
+            raise
+        except Failure as f:
+            return f.why
+        except Waiting as w:
+            if w.question.get("kind") != "in_doubt":
+                raise
+            return str(w.question.get("why", ""))
+        self.tolerated += walker.tolerated
+        return ""
 
     # ---------------------------------------------------------------- single steps
     def look(self, step: Step, path: str, scope: Scope, *, joint: bool = False) -> None:
@@ -193,8 +233,9 @@ class Walker:
             seen = self.drive.looker(scope).until(probe, within=step.within or 0.0, holds=step.holds)
             self.drive.check_cancel()
             state = AttemptState.done if seen.truth is Truth.true else AttemptState.failed
-            known = self.journal.record(path, n, state, result=Verdict(state, seen.why, look_values(seen)).result())
-        self.register(step, known, scope)
+            values = by_host(seen) if joint else look_values(seen)
+            known = self.journal.record(path, n, state, result=Verdict(state, seen.why, values).result())
+        self.register(step, known, scope.host)
         if known.result["outcome"] != "done":
             raise Failure(path, f"{step.name}: {known.result['why']}", attempt=known.id, policy=step.on_failure)
 
@@ -208,9 +249,12 @@ class Walker:
                 attempt = self.attempter.begin(step, path, n, scope, scope.here)
             if attempt.state is AttemptState.started:
                 attempt = self.attempter.finish(step, attempt, scope, fresh=fresh)
+            if attempt.state in UNDONE and self.drive.again(attempt.id):
+                n += 1
+                continue
             outcome = attempt.result["outcome"]
             if outcome in ("done", "already", "skipped"):
-                self.register(step, attempt, scope)
+                self.register(step, attempt, scope.host)
                 return
             self.drive.check_cancel()
             if outcome == "failed":
@@ -251,19 +295,38 @@ class Walker:
         why = f"{step.name}: {attempt.result['why']}; {decided.person} decided: {decided.answer}"
         raise Failure(attempt.path, why, policy=decided.answer)
 
-    def register(self, step: Step, attempt: Attempt, scope: Scope) -> None:
+    def register(self, step: Step, attempt: Attempt, unit: str | None) -> None:
         """Make a settled attempt's values known under the step's name."""
-        if step.register_ is not None:
-            values = dict(attempt.result.get("values") or {})
-            self.drive.register(step.register_, scope.host or attempt.host, values,
-                                at=stamp(attempt.ended_at or self.drive.clock.now()), source=step.name)  # fmt: skip
+        if step.register_ is None:
+            return
+        values = dict(attempt.result.get("values") or {})
+        joint = self._joint(step) and attempt.intent.get("look")
+        for host, told in values["hosts"].items() if joint else [(unit or attempt.host, values)]:
+            self.drive.register(step.register_, host, told, at=stamp(attempt.ended_at or self.drive.clock.now()),
+                                source=step.name)  # fmt: skip
+
+    @staticmethod
+    def _joint(step: Step) -> bool:
+        """One question to all its hosts together."""
+        counted = step.exactly is not None or step.at_least is not None
+        return counted and step.hosts is not None and step.action is not None
+
+
+def _policy(step: Step) -> str | None:
+    """How the run goes on when this step fails by itself; of a block it says how its unit does."""
+    return step.on_failure if step.block is None else None
+
+
+def by_host(seen: Seen) -> dict[str, Any]:
+    """What each host answered."""
+    return {"hosts": {h.host or "node": dict(h.observation.values) for h in seen.hosts}}
 
 
 def look_values(seen: Seen) -> dict[str, Any]:
     """What a look registers: the one host's values, or all of them."""
     if len(seen.hosts) == 1:
         return dict(seen.hosts[0].observation.values)
-    return {"hosts": {h.host or "node": dict(h.observation.values) for h in seen.hosts}}
+    return by_host(seen)
 
 
 def amount(text: str, total: int, *, least: int = 1) -> int:

@@ -51,7 +51,10 @@ class Journal(Protocol):
         """Create an attempt or move it. Committed (and durable) on return; an illegal move raises ``Broken``."""
 
     def output(self, attempt: str, stream: str, text: str) -> None:
-        """Live output for those who watch; bounded per attempt, not part of the record."""
+        """Live output for those who watch: gathered for a moment, bounded per attempt, not part of the record.
+
+        Raises ``Superseded`` only when it is written.
+        """
 
     def move(self, state: RunState, *, why: str = "") -> None: ...
 

@@ -161,7 +161,11 @@ class Looker:
 
     def once(self, probe: Probe) -> Seen:
         """Look once, at all its hosts side by side."""
-        targets = self.targets(probe)
+        try:
+            targets = self.targets(probe)
+        except HisautoError as e:
+            nowhere = HostSeen(None, Truth.unknown, str(e), Observation(False, why=str(e)))
+            return Seen(Truth.unknown, str(e), (nowhere,), self.clock.now())
         if len(targets) == 1:
             seen = [self._at(probe, targets[0])]
         else:

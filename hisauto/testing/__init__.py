@@ -1,1 +1,1 @@
-"""A world in memory, on which the real interpreter runs over the real store: hosts, people and time, nothing that waits."""
+"""A world in memory: hosts, people and time, on which the real interpreter runs over the real store without waiting."""

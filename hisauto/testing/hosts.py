@@ -31,7 +31,7 @@ class Fault:
     late: float = 0.0
     """Seconds after its end until the effect shows. A restart in between loses the effect."""
     lost: Literal["", "unsent", "unstarted", "running", "answer"] = ""
-    """The connection fails: before anything was sent; sent, yet not started; while it runs; before the answer is here."""
+    """The connection fails: with nothing sent; sent, yet not started; while it runs; before the answer is here."""
     away: float = 0.0
     """Seconds that the host can't be reached after that."""
     then: Callable[[Host], None] | None = None
@@ -86,6 +86,7 @@ class Host:
         self._away_until = 0.0
         self._folders: dict[str, Folder] = {}
         self._made = 0
+        self._works: list[Work] = []
         self._faults: dict[str, list[Fault]] = {}
 
     # ---- what happens to it
@@ -102,19 +103,17 @@ class Host:
         with self.mutex:
             self.tick()
             self.boot += 1
-            for folder in self._folders.values():
-                for work in folder.works.values():
-                    work.died = work.died or not work.ended
-                    work.applied = True
+            for work in self._works:
+                work.died = work.died or not work.ended
+                work.applied = True
 
     def die(self) -> None:
         """Whatever is at work ends without a trace."""
         with self.mutex:
             self.tick()
-            for folder in self._folders.values():
-                for work in folder.works.values():
-                    work.died = work.died or not work.ended
-                    work.applied = work.applied or work.died
+            for work in self._works:
+                work.died = work.died or not work.ended
+                work.applied = work.applied or work.died
 
     def wipe(self) -> None:
         """A cleaner removes all receipts; what is at work goes on."""
@@ -154,6 +153,7 @@ class Host:
         work = Work(attempt, values, fault.rc, ends, now + fault.takes + fault.late, timeout, effect, self.boot)
         if fault.takes > timeout:
             work.how, work.effect = "timeout", False
+        self._works.append(work)
         return work
 
     def kill(self, work: Work) -> None:
@@ -165,17 +165,12 @@ class Host:
         """Let everything happen whose time has come, in its order."""
         with self.mutex:
             now = self.clock.monotonic()
-            works = [w for f in self._folders.values() for w in f.works.values() if not w.died]
-            for work in sorted(works, key=lambda w: w.shows):
-                self.settle(work, now)
-
-    def settle(self, work: Work, now: float) -> None:
-        if work.ends <= now:
-            work.ended = True
-        if work.shows <= now and not work.applied:
-            work.applied = True
-            if work.effect:
-                self.state |= work.values
+            for work in sorted(self._works, key=lambda w: w.shows):
+                work.ended = work.ended or (not work.died and work.ends <= now)
+                if work.shows <= now and not work.applied:
+                    work.applied = True
+                    if work.effect:
+                        self.state |= work.values
 
     def look(self, key: str) -> Completed:
         self.tick()

@@ -49,7 +49,7 @@ class MemoryWorld:
 
     @property
     def people(self) -> Mapping[str, Person]:
-        return {id: one.person for id, one in self.signatories.items()}
+        return {name: one.person for name, one in self.signatories.items()}
 
     def may(self, person: str, deed: str) -> bool:
         who = self.people.get(person)
@@ -94,5 +94,5 @@ class RunWorld:
         return MemorySession(self.world.hosts[host or NODE], self.run, self.world.clock)
 
     def place(self, host: str | None, attempt: str) -> Place:
-        vars = self.world.vars(host) if host is not None else {}
-        return Place(host, vars, self.world.hostvars(), workdir=Path("/nonexistent"))
+        at = self.world.vars(host) if host is not None else {}
+        return Place(host, at, self.world.hostvars(), workdir=Path("/nonexistent"))

@@ -15,11 +15,11 @@ FLOORS: dict[str, int] = {
     "app": 5,
     "checks": 5,
     "reach": 5,
+    "testing": 5,
     "engine": 4,
     "actions": 4,
     "transports": 4,
     "store": 4,
-    "testing": 4,
     "plan": 3,
     "runbook": 2,
     "site": 2,
@@ -116,6 +116,11 @@ def test_only_the_command_line_knows_the_lab() -> None:
     assert knows <= {"cli"}
 
 
+def test_what_runs_in_a_hospital_does_not_know_the_fake_world() -> None:
+    knows = {m.name for m in modules() for t, _ in m.imports if t.startswith("hisauto.testing")}
+    assert {name for name in knows if not name.startswith("hisauto.testing")} == set()
+
+
 @pytest.mark.parametrize(
     ("library", "allowed"),
     [
@@ -124,7 +129,7 @@ def test_only_the_command_line_knows_the_lab() -> None:
         ("ansible_runner", {"hisauto.actions.ansible"}),
         ("alembic", {"hisauto.store"}),
         ("click", {"hisauto.cli"}),
-        ("rich", {"hisauto.cli"}),
+        ("rich", {"hisauto.cli", "lab.demo"}),
     ],
 )
 def test_a_library_is_known_in_one_place(library: str, allowed: set[str]) -> None:

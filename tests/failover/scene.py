@@ -9,7 +9,7 @@ import shutil
 import signal
 import time
 import urllib.request
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from datetime import UTC, datetime
 from pathlib import Path
@@ -28,6 +28,7 @@ from lab.layout import Replication
 
 from .. import labs
 from ..labs import Hospital
+from . import variants
 
 TORTURE = bool(os.environ.get("HISAUTO_TORTURE"))
 PATIENCE = 90.0
@@ -80,6 +81,18 @@ class Scene:
         self.app = App(self.site)
         self.keeper = Keeper(self.app)
 
+    @contextlib.contextmanager
+    def changed(self, host: str, **variables: Any) -> Iterator[None]:
+        """Other variables in the inventory for a host."""
+        path = self.site / f"inventory/host_vars/{host}/then.yml"  # after lab.yml, so it wins
+        path.write_text(json.dumps(variables))
+        self.reopen()
+        try:
+            yield
+        finally:
+            path.unlink()
+            self.reopen()
+
     def close(self) -> None:
         if "transports" in self.app.__dict__:
             for transport in self.app.transports.values():
@@ -103,10 +116,12 @@ class Scene:
             labs.until(lambda: not is_working(self.state))
 
     # ---------------------------------------------------------------- acting
-    def ask(self, runbook: str, *, since: float | None = None, ready: bool = True, **params: str) -> str:
+    def ask(
+        self, runbook: str, params: Mapping[str, str] | None = None, *, since: float | None = None, ready: bool = True
+    ) -> str:
         """Plan and request as operator-1; ``since``: when the fault was reported. The run's id."""
         self.keeper.look()
-        planned = self.app.plan(runbook, params)
+        planned = self.app.plan(runbook, params or {})
         assert planned.ready is ready, planned.guards
         by = self.app.signer("operator-1", self._key("operator-1"))
         reported = datetime.fromtimestamp(since, UTC) if since is not None else None
@@ -122,9 +137,11 @@ class Scene:
     def cancel(self, run: str, person: str = "duty-1") -> None:
         self.app.cancel(self.app.store.view(run), self.app.signer(person, self._key(person)), "a test")
 
-    def approved(self, runbook: str, *people: str, since: float | None = None, **params: str) -> str:
+    def approved(
+        self, runbook: str, *people: str, params: Mapping[str, str] | None = None, since: float | None = None
+    ) -> str:
         """A run past its first gate."""
-        run = self.ask(runbook, since=since, **params)
+        run = self.ask(runbook, params, since=since)
         self.waits(run, "gate")
         self.answer(run, "yes", *(people or ("dba-1", "duty-1")))
         return run
@@ -148,7 +165,12 @@ class Scene:
         assert view.question is not None and view.question["kind"] == kind, self.story(run)
         return dict(view.question)
 
+    def asks_no_more(self, run: str, question: str) -> RunView:
+        """The run once it has gone on from a question."""
+        return self.until(run, lambda v: v.state.ended or (v.question or {}).get("id") != question)
+
     def ended(self, run: str) -> RunView:
+        """The run at its end, or where it asks whether something happened or how to go on."""
         return self.until(run, lambda v: v.state.ended or (v.question or {}).get("kind") in ("in_doubt", "ask"))
 
     def succeeded(self, run: str) -> RunView:
@@ -237,6 +259,7 @@ def started(attempts: Sequence[Attempt]) -> list[str]:
 def scene(target: Path) -> Iterator[Scene]:
     """A site with its lab, both gone afterwards."""
     with labs.hospital(target) as hospital:
+        variants.add(hospital.site)
         found = Scene(hospital)
         try:
             yield found

@@ -21,6 +21,8 @@ from .runs import START, HeldClock, decision, driven, kinds, log, requested, row
 A: TypeAlias = AttemptState
 R: TypeAlias = RunState
 WAIT = {"kind": "gate", "id": "gate-1"}
+on_sqlite = pytest.mark.parametrize("url", ["sqlite"], indirect=True)
+"""For tables of cases in which the database makes no difference."""
 
 WRITES: dict[str, Callable[[StoreJournal], Any]] = {
     "note": lambda journal: journal.note("hosts", ["db1"], kind="hosts"),
@@ -45,6 +47,7 @@ def test_it_is_what_the_engine_was_promised(store: Store) -> None:
     assert (view.created_at, view.reported_at, view.ended_at) == (START, START, None)
 
 
+@on_sqlite
 @pytest.mark.parametrize("name", WRITES)
 def test_an_older_epoch_writes_nothing(store: Store, name: str) -> None:
     old = driven(store)
@@ -62,6 +65,7 @@ def test_an_older_epoch_writes_nothing(store: Store, name: str) -> None:
         WRITES[name](new)
 
 
+@on_sqlite
 @pytest.mark.parametrize("name", [name for name in WRITES if name not in ("stay", "illegal record")])
 def test_each_change_is_one_entry(store: Store, name: str) -> None:
     journal = driven(store)
@@ -238,6 +242,7 @@ def test_threads_that_record_at_once_are_put_in_one_order(store: Store) -> None:
     assert kinds(store).count("attempt.started") == kinds(store).count("attempt.done") == 40
 
 
+@on_sqlite
 @pytest.mark.parametrize("bad", [float("nan"), {1, 2}, b"bytes", "\ud800"], ids=repr)
 def test_what_is_not_json_is_refused_and_nothing_is_written(store: Store, bad: Any) -> None:
     journal = driven(store)

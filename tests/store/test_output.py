@@ -29,6 +29,14 @@ def texts(store: Store, run: str) -> list[tuple[str, str, str]]:
     return [(piece.attempt, piece.stream, piece.text) for piece in store.outputs(run)]
 
 
+def _join_timers() -> None:
+    """A write in another thread is committed before it has put its connection back."""
+    for thread in threading.enumerate():
+        if isinstance(thread, threading.Timer):
+            thread.join(20)
+            assert not thread.is_alive()
+
+
 @pytest.mark.usefixtures("for_ever")
 def test_it_is_written_with_the_next_record(store: Store) -> None:
     journal = driven(store)
@@ -70,6 +78,7 @@ def test_it_does_not_wait_long_for_more(store: Store) -> None:
         while len(texts(store, journal.run)) < number:
             assert time.monotonic() < deadline
             time.sleep(0.02)
+    _join_timers()
 
 
 @pytest.mark.usefixtures("for_ever")
@@ -90,14 +99,12 @@ def test_an_older_epoch_writes_none(store: Store) -> None:
     new = store.claim(old.run, "node-b")
     before = rows(store)
     old.output("1#1", "out", "too late")
-    for thread in threading.enumerate():
-        if isinstance(thread, threading.Timer):
-            thread.join(20)
-            assert not thread.is_alive()
+    _join_timers()
     with pytest.raises(Superseded):
         old.output("1#1", "out", "x" * GATHER_UP_TO)
     with pytest.raises(Superseded):
         old.record("1", 1, A.started)
+    _join_timers()
     assert rows(store) == before
     new.output("1#1", "out", "new")
     new.record("1", 1, A.started)

@@ -1,0 +1,31 @@
+from __future__ import annotations
+
+from collections.abc import Iterator
+
+import pytest
+
+from hisauto.store.engine import open_store
+from hisauto.store.store import Store
+from hisauto.testing.clock import VirtualClock
+
+from .play import Play
+
+
+@pytest.fixture(scope="session")
+def clock() -> VirtualClock:
+    """One for all runs of the database: its times only grow."""
+    return VirtualClock()
+
+
+@pytest.fixture(scope="session")
+def store(tmp_path_factory: pytest.TempPathFactory, clock: VirtualClock) -> Iterator[Store]:
+    opened = open_store(f"sqlite:///{tmp_path_factory.mktemp('engine')}/hisauto.db", clock)
+    yield opened
+    opened.close()
+
+
+@pytest.fixture
+def play(store: Store, clock: VirtualClock) -> Iterator[Play]:
+    made = Play(store, clock)
+    yield made
+    made.finish()
