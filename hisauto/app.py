@@ -4,7 +4,8 @@ from __future__ import annotations
 
 import os
 import secrets
-from collections.abc import Iterator, Mapping, Sequence
+import shutil
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from contextlib import contextmanager
 from dataclasses import dataclass
@@ -41,6 +42,8 @@ if TYPE_CHECKING:
     from hisauto.engine.world import SiteWorld
     from hisauto.model.transport import Transport
 
+LOOK = "look-"
+"""Begins the name under which hosts are looked at without a run."""
 USUAL_KEYS = ("id_ed25519", "id_ecdsa", "id_rsa", "id_ed25519_sk", "id_ecdsa_sk")
 
 
@@ -149,7 +152,7 @@ class App:
     def plan(self, name: str, params: Mapping[str, str]) -> Planned:
         """Discover, take guards, look ahead. Touches nothing. Raises ``Refused`` when it can't be told."""
         runbook = self.runbook(name)
-        with self._world(f"look-{secrets.token_hex(4)}", Path()) as world:
+        with self._world(f"{LOOK}{secrets.token_hex(4)}", Path()) as world:
             run = {"id": None, "incident": None, "level": None, "requester": None, "reason": None, "end": None}
             looker = Looker(Scope(world, {"hosts": {}, "run": run}), self.clock)
             plan, found, files = build(
@@ -160,6 +163,7 @@ class App:
                 people=self.site.people_digest,
                 roles=self.site.paths("roles"),
             )
+            world.files = self._pinned(plan, {plan.files[name]: data for name, data in files.items()}.__getitem__)
             at = looker.within(Scope(world, plan.names(**run)))
             with ThreadPoolExecutor(1) as pool:
                 lines = pool.submit(preview, plan, at)
@@ -336,6 +340,8 @@ class App:
             yield world
         finally:
             world.close()
+            if run.startswith(LOOK):
+                shutil.rmtree(world.work, ignore_errors=True)
 
     @contextmanager
     def drive(self, journal: Journal) -> Iterator[Drive]:
@@ -345,19 +351,21 @@ class App:
         run = journal.view().id
         fresh = App(self.site.root, self.clock)  # people and inventory as they are now, not as the node started with
         fresh.__dict__["store"] = self.store
-        with fresh._world(run, self._pinned(journal)) as world:
-            yield Drive(journal, world, self.clock)
-
-    def _pinned(self, journal: Journal) -> Path:
-        """The plan's files as they were approved, laid out under their digest."""
         plan = Plan.from_json(journal.plan())
+        with fresh._world(run, self._pinned(plan, self.store.blob)) as world:
+            yield Drive(journal, world, self.clock)
+            if journal.view().state.ended:
+                shutil.rmtree(world.work, ignore_errors=True)
+
+    def _pinned(self, plan: Plan, content: Callable[[str], bytes]) -> Path:
+        """The plan's files as they were approved, laid out under its digest. ``content``: a file by its SHA-256."""
         folder = self.site.folder("files", plan.digest)
         for name, sha256 in plan.files.items():
             path = folder / name
             if not path.is_file():
                 path.parent.mkdir(parents=True, exist_ok=True)
                 part = path.with_name(f"{path.name}.{os.getpid()}.part")
-                part.write_bytes(self.store.blob(sha256))
+                part.write_bytes(content(sha256))
                 part.rename(path)
         return folder
 

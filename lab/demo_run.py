@@ -63,13 +63,18 @@ class DemoRun:
                 if text := told(event):
                     since = datetime.fromisoformat(event["at"]) - self.began
                     self.say(f"[{since.total_seconds():5.1f} s] {text}")
-                if at_gate(event) and not answers:
+                if waits_for(event) in ("ask", "in_doubt", "broken"):
+                    child.terminate()
+                    raise LabError(f"{self.run} waits for somebody to decide: {event['data']['question'].get('why')}")
+                if waits_for(event) == "gate" and not answers:
                     answers = [pool.submit(self._approve, person) for person in self.people]
-            refused = child.stderr.read()
+            beside = child.stderr.read().strip()
         for answer in answers:
             answer.result()
         if not self.run:
-            raise LabError(f"{self.runbook} was not started: {refused.strip()}")
+            raise LabError(f"{self.runbook} was not started: {beside}")
+        for line in beside.splitlines():
+            self.say(line)
 
     def _approve(self, person: str) -> None:
         """Say yes. A run is not at its gate for the moment in which it reads another one's answer: asked again."""
@@ -107,7 +112,7 @@ class DemoRun:
     def _reaches_gate(self) -> bool:
         with self.site.start("--json", "watch", self.run, stdout=subprocess.PIPE) as eyes:
             assert eyes.stdout
-            found = any(at_gate(event) for event in events(eyes.stdout))
+            found = any(waits_for(event) == "gate" for event in events(eyes.stdout))
             eyes.terminate()
         return found
 
@@ -137,9 +142,10 @@ def events(stream: IO[str]) -> Iterator[dict[str, Any]]:
         yield json.loads(line)
 
 
-def at_gate(event: dict[str, Any]) -> bool:
-    """Whether the run waits for people from here on."""
-    return event["kind"] == "run.parked" and (event["data"].get("question") or {}).get("kind") == "gate"
+def waits_for(event: dict[str, Any]) -> str:
+    """What the run waits for from here on; empty if for nothing."""
+    asked = (event["data"].get("question") or {}) if event["kind"] == "run.parked" else {}
+    return str(asked.get("kind", ""))
 
 
 def told(event: dict[str, Any]) -> str:

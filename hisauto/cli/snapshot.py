@@ -2,17 +2,20 @@
 
 from __future__ import annotations
 
+import re
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from datetime import datetime
 from typing import Any
 
+from hisauto.actions.ansible import RESULT
 from hisauto.app import App
 from hisauto.audit.entry import Entry
 from hisauto.model.run import Attempt, Decision, RunView
 from hisauto.plan.plan import Plan
 from hisauto.store.rows import Output
 
+_MACHINE = re.compile(rf"^{RESULT}.*\n?", re.MULTILINE)
 TAIL = 12
 """Lines of live output that are kept of each attempt."""
 
@@ -37,6 +40,11 @@ class Snapshot:
         return None if isinstance(value, Mapping) and value.keys() == {"sha256", "bytes"} else value
 
 
+def _for_people(piece: Output) -> Output:
+    """Without the line that a role's process ends with, which is for the machine."""
+    return replace(piece, text=_MACHINE.sub("", piece.text))
+
+
 class Follower:
     """Reads one run again and again, each time only what is new."""
 
@@ -52,7 +60,7 @@ class Follower:
         """The run, and what came since the last call. The run is read first: an end has all its entries."""
         view = self._app.store.view(self._run)
         entries = list(self._app.store.entries(self._next, self._run))
-        outputs = self._app.store.outputs(self._run, self._last_output)
+        outputs = [_for_people(piece) for piece in self._app.store.outputs(self._run, self._last_output)]
         for entry in entries:
             self._next = entry.seq + 1
             if "key" in entry.data and "value" in entry.data:

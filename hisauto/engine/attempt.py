@@ -13,7 +13,7 @@ from hisauto.errors import HisautoError, Superseded, Unreachable
 from hisauto.model.action import Observation
 from hisauto.model.run import Attempt, AttemptState
 from hisauto.model.transport import Completed, Fate, Lost, Receipt, Script
-from hisauto.plan.look import Looker, Seen, judge
+from hisauto.plan.look import Looker, Seen, call_of, judge
 from hisauto.plan.scope import Scope
 from hisauto.redact import mask_all
 from hisauto.runbook.documents import Call, Probe, Step
@@ -123,11 +123,7 @@ class Attempter:
         return intent
 
     def _fields(self, step: Step, at: Mapping[str, Any]) -> dict[str, Any]:
-        assert step.action is not None
-        fields = dict(step.action.fields)
-        if step.vars:
-            fields["vars"] = {**fields.get("vars", {}), **step.vars}
-        rendered: dict[str, Any] = render_value(fields, at)
+        rendered: dict[str, Any] = render_value(call_of(step).fields, at)
         return rendered
 
     def _intent(
@@ -179,7 +175,7 @@ class Attempter:
         here = attempt.host
         secrets: tuple[str, ...] = ()
         if not attempt.intent.get("sent", True):
-            verdict = self._by_effect(step, attempt, scope, f"not sent: {attempt.intent['unreachable']}", ended=True)
+            verdict = self._unsent(step, attempt, scope, attempt.intent["unreachable"])
         else:
             where, script = self._script(step, attempt.id, scope, here, attempt.intent, rendered)
             secrets = script.secrets
@@ -245,9 +241,7 @@ class Attempter:
             verdict = self._by_effect(step, attempt, scope, f"its end is not known: {why}", ended=False)
             return replace(verdict, unreachable=True)
         if receipt.fate is Fate.none:
-            if step.unreachable is not None:
-                return self._by_effect(step, attempt, scope, f"not sent: {why}", ended=True)
-            return Verdict(AttemptState.failed, f"never started: {why}", never_started=True, unreachable=True)
+            return self._unsent(step, attempt, scope, why)
         if receipt.fate is Fate.no_space:
             return Verdict(AttemptState.failed, f"never started: {why or 'no space on the host'}", never_started=True)
         if receipt.fate is not Fate.finished or receipt.completed is None:
@@ -260,6 +254,15 @@ class Attempter:
         if not receipt.same_boot:
             return self._by_effect(step, attempt, scope, f"exit {done.rc}, before the host was restarted", ended=True)
         return self._by_answer(step, attempt, scope, done)
+
+    def _unsent(self, step: Step, attempt: Attempt, scope: Scope, why: str) -> Verdict:
+        """Nothing of ours can come any more; with ``unreachable: go_on`` it may be so all the same."""
+        if step.unreachable is not None:
+            verdict = self._by_effect(step, attempt, scope, f"not sent: {why}", ended=True)
+            if verdict.state is AttemptState.done:
+                return replace(verdict, never_started=True)
+            why = verdict.why
+        return Verdict(AttemptState.failed, f"never started: {why}", never_started=True, unreachable=True)
 
     def _by_answer(self, step: Step, attempt: Attempt, scope: Scope, done: Completed) -> Verdict:
         """It ran to its end: its own answer first, then the effect."""

@@ -81,8 +81,9 @@ class Drive:
         if verdict is None:
             verdict = self._body()
         end = RunState(verdict["end"])
-        if verdict["rollback"]:
+        if verdict["rollback"] or end is RunState.rollback_failed:
             self._move(RunState.rolling_back)
+        if verdict["rollback"]:
             self.rollback("")
             end = RunState.rollback_failed if self.left(end) else end
         if end is not RunState.refused:

@@ -122,10 +122,10 @@ class Walker:
             if answer.truth is Truth.unknown:
                 raise self._failure(step, path, f"when: {step.when} cannot be told: {answer.why}")
             known = self.journal.note(f"when:{path}", answer.truth is Truth.true, kind="when")
-            if not known and step.block is None:
-                verdict = Verdict(AttemptState.skipped, f"not so: {step.when}")
-                self.journal.record(path, 1, AttemptState.skipped, name=step.name, host=scope.here,
-                                    result=verdict.result())  # fmt: skip
+        if not known and step.block is None and self.journal.attempt(path, 1) is None:
+            verdict = Verdict(AttemptState.skipped, f"not so: {step.when}")
+            self.journal.record(path, 1, AttemptState.skipped, name=step.name, host=scope.here,
+                                result=verdict.result())  # fmt: skip
         return bool(known)
 
     def _notify(self, step: Step, path: str, scope: Scope) -> None:

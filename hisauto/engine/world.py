@@ -75,9 +75,14 @@ class SiteWorld:
             hostvars=self._hostvars,
             inventory=self.site.paths("inventory"),
             files=self.files,
-            workdir=self.site.folder("work", self.run) / attempt.replace("/", "_"),
+            workdir=self.work / attempt.replace("/", "_"),
             known_hosts=Path(known_hosts) if known_hosts else self.site.settings.ssh.known_hosts,
         )
+
+    @property
+    def work(self) -> Path:
+        """Private folders of this run's attempts on the node."""
+        return self.site.state / "work" / self.run
 
     def close(self) -> None:
         """Close every session."""

@@ -3,15 +3,15 @@
 from __future__ import annotations
 
 import hashlib
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from difflib import get_close_matches
 from pathlib import Path
 from typing import Any
 
-from hisauto.errors import NotFound, UsageError
+from hisauto.errors import Invalid, NotFound, UsageError
 from hisauto.model.world import World
 from hisauto.plan.hosts import Discovered, discover
-from hisauto.plan.look import Looker
+from hisauto.plan.look import Looker, changes
 from hisauto.plan.plan import Plan, walk
 from hisauto.plan.scope import Scope
 from hisauto.runbook.digest import content_digest
@@ -80,12 +80,21 @@ def lock_keys(runbook: Runbook, hosts: Mapping[str, Sequence[str]], scope: Scope
             keys.update(f"host:{h}" for h in world.resolve(key, hosts))
         except NotFound:
             continue  # a free name, not a group
-    for step in walk(runbook.steps):
-        if (step.hosts is not None and "{{" not in step.hosts and step.action is not None) or (
-            step.hosts is not None and step.action is None and "{{" not in step.hosts and step.block
-        ):
-            keys.update(f"host:{h}" for h in world.resolve(step.hosts, hosts))
+    for pattern in _touched(runbook, scope):
+        keys.update(f"host:{h}" for h in world.resolve(pattern, hosts))
     return tuple(sorted(keys))
+
+
+def _touched(runbook: Runbook, scope: Scope) -> Iterator[str]:
+    """The patterns of what may change something. One that only a unit can fill in is not known yet."""
+    for step in walk((*runbook.steps, *runbook.always)):
+        changing = any(changes(inner, scope.world) for inner in walk((step,)))
+        for pattern in (step.hosts if changing else None, step.undo.hosts if step.undo else None):
+            try:
+                if pattern is not None:
+                    yield render(pattern, scope.at(None))
+            except Invalid:
+                continue
 
 
 def pinned_files(runbook: Runbook, roles: Sequence[Path]) -> dict[str, bytes]:

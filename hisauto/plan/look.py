@@ -16,6 +16,7 @@ from hisauto.clock import Clock, stamp
 from hisauto.errors import HisautoError, Superseded, Unreachable
 from hisauto.model.action import Observation, Purpose
 from hisauto.model.transport import Script
+from hisauto.model.world import World
 from hisauto.plan.scope import Scope
 from hisauto.runbook.calls import unrendered
 from hisauto.runbook.documents import Call, Probe, Step
@@ -151,13 +152,7 @@ class Looker:
         return self.targets(Probe(hosts=step.hosts))
 
     def changes(self, step: Step) -> bool:
-        """Whether a step can change anything: its author's word, else its action's."""
-        if step.changes is not None:
-            return step.changes
-        if step.action is None:
-            return False
-        action = self.scope.world.actions[step.action.kind]
-        return action.changes(unrendered(action, step.action.fields))
+        return changes(step, self.scope.world)
 
     def once(self, probe: Probe) -> Seen:
         """Look once, at all its hosts side by side."""
@@ -218,6 +213,25 @@ class Looker:
         if probe.expect is not None or probe.action is None:
             return probe.expect
         return self.scope.world.actions[probe.action.kind].default_expect
+
+
+def changes(step: Step, world: World) -> bool:
+    """Whether a step by itself can change anything: its author's word, else its action's."""
+    if step.changes is not None:
+        return step.changes
+    if step.action is None:
+        return False
+    action = world.actions[step.action.kind]
+    return action.changes(unrendered(action, step.action.fields))
+
+
+def call_of(step: Step) -> Call:
+    """A step's action, with the variables that stand beside it."""
+    assert step.action is not None
+    fields = dict(step.action.fields)
+    if step.vars:
+        fields["vars"] = {**fields.get("vars", {}), **step.vars}
+    return Call(kind=step.action.kind, fields=fields)
 
 
 def judge(observation: Observation, expect: str | None, names: Mapping[str, Any]) -> tuple[Truth, str]:

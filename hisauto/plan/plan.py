@@ -28,7 +28,7 @@ class Plan(BaseModel):
     params: dict[str, Any]
     hosts: dict[str, tuple[str, ...]]
     locks: tuple[str, ...]
-    """Keys: ``host:db1``, ``group:his_db``, or a free name."""
+    """Keys: ``host:db1`` for each host, ``lock:his_db`` for each name under ``locks``."""
     files: dict[str, str]
     """Pinned files (roles, scripts): path → SHA-256."""
     people: str

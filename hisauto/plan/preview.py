@@ -8,9 +8,9 @@ from dataclasses import dataclass
 from enum import StrEnum
 
 from hisauto.errors import HisautoError
-from hisauto.plan.look import FANOUT, Looker
+from hisauto.plan.look import FANOUT, Looker, call_of
 from hisauto.plan.plan import Plan
-from hisauto.runbook.documents import Step
+from hisauto.runbook.documents import Probe, Step
 from hisauto.runbook.expressions import Truth, names
 
 
@@ -88,10 +88,12 @@ def _outlook(step: Step, looker: Looker) -> tuple[Outlook, str]:
     if step.block is None and not looker.changes(step):
         return Outlook.look, ""
     done = step.done_when
-    if done is None:
-        return Outlook.change, "it has no done_when to look at" if step.block is None else ""
     if step.when is not None:
         return Outlook.unknown, f"depends on: {step.when}"
+    if done is None and step.action is not None and looker.scope.world.actions[step.action.kind].preview:
+        done = Probe(action=call_of(step), expect="changed == 0", timeout=step.timeout)
+    if done is None:
+        return Outlook.change, "it has no done_when to look at" if step.block is None else ""
     if done.expect is not None and "before" in names(done.expect):
         return Outlook.change, ""
     seen = looker.once(done)

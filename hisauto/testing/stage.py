@@ -41,7 +41,7 @@ class Stage:
     ) -> str:
         """Sign and submit a run; its id."""
         run = self.store.fresh_id()
-        card = self._card("run", run, plan.digest, by, reason, incident=incident, level=level)
+        card = self.make_card("run", run, plan.digest, by, reason, incident=incident, level=level)
         submission = Submission(
             id=run,
             runbook=plan.runbook.runbook,
@@ -73,8 +73,8 @@ class Stage:
     ) -> Card:  # fmt: skip
         """What a person who answers this question signs."""
         if question["kind"] != "gate":
-            return self._card("decide", run.id, run.digest, person, reason, gate=question["id"], answer=answer)
-        return self._card(
+            return self.make_card("decide", run.id, run.digest, person, reason, gate=question["id"], answer=answer)
+        return self.make_card(
             "reject" if answer == "no" else "approve", run.id, run.digest, person, reason, gate=question["id"],
             question=question["question"], facts=tuple(Fact.model_validate(f) for f in question["facts"]),
             break_glass=break_glass, incident=run.incident if break_glass else None,
@@ -83,7 +83,7 @@ class Stage:
 
     def cancel(self, run: str, person: str) -> bool:
         """Sign and send a cancel."""
-        card = self._card("cancel", run, self.store.view(run).digest, person, "")
+        card = self.make_card("cancel", run, self.store.view(run).digest, person, "")
         return self.store.decide(run, self.signed("cancel", "cancel", card))
 
     def signed(self, question: str, answer: str, card: Card, *, by: str = "", break_glass: bool = False) -> Decision:
@@ -92,6 +92,7 @@ class Stage:
         return Decision(question, card.person, answer, card.reason or "", card.model_dump(mode="json"), signature,
                         break_glass, self.clock.now())  # fmt: skip
 
-    def _card(self, what: str, run: str, digest: str, person: str, reason: str, **more: Any) -> Card:
+    def make_card(self, what: str, run: str, digest: str, person: str, reason: str, **more: Any) -> Card:
+        """A card as a person's own machine makes it, not signed yet."""
         return Card.make(what=what, run=run, plan_digest=digest, person=person, reason=reason or None,
                          at=stamp(self.clock.now()), nonce=secrets.token_hex(16), **more)  # fmt: skip

@@ -233,8 +233,7 @@ def test_the_nodes_log_is_private(site: TestSite) -> None:
     said(site.invoke("cancel", "-", "--reason", "enough", "--yes", who="op-1"))
 
 
-@pytest.mark.parametrize("damage", ["flip", "cut", "swap"])
-def test_the_log_is_exported_and_proven(site: TestSite, tmp_path: Path, damage: str) -> None:
+def test_the_log_is_exported_and_proven(site: TestSite, tmp_path: Path) -> None:
     run = site.started("fails", f"flag={site.root}/hisauto.yml")
     site.ended(run)
     site.end_node()
@@ -248,18 +247,15 @@ def test_the_log_is_exported_and_proven(site: TestSite, tmp_path: Path, damage: 
     good = said(site.invoke("audit", "verify", str(export), "--key", key, "--published", published))
     assert "anchored by a published checkpoint: all" in good
     lines = export.read_bytes().splitlines(keepends=True)
-    match damage:
-        case "flip":
-            lines[3] = lines[3].replace(b"Z", b"z", 1)
-        case "cut":
-            del lines[-4:-1]
-        case "swap":
-            lines[2], lines[3] = lines[3], lines[2]
-    export.write_bytes(b"".join(lines))
-    found = site.invoke("audit", "verify", str(export), "--key", key, "--published", published)
-    assert found.exit_code == 4 and "IT IS NOT WHAT IT SHOULD BE" in found.stdout
-    report = site.json("audit", "verify", str(export), "--key", key)
-    assert report["ok"] is False and report["findings"]
+    flipped = [*lines[:3], lines[3].replace(b"Z", b"z", 1), *lines[4:]]
+    cut = [*lines[:-4], lines[-1]]
+    swapped = [*lines[:2], lines[3], lines[2], *lines[4:]]
+    for damaged in (flipped, cut, swapped):
+        export.write_bytes(b"".join(damaged))
+        found = site.invoke("audit", "verify", str(export), "--key", key, "--published", published)
+        assert found.exit_code == 4 and "IT IS NOT WHAT IT SHOULD BE" in found.stdout
+        report = site.json("audit", "verify", str(export), "--key", key)
+        assert report["ok"] is False and report["findings"]
 
 
 def test_an_edit_in_the_database_is_found(site: TestSite) -> None:

@@ -124,6 +124,28 @@ CASES = [
          moves="a service=stopped", states="1[a]#1 done"),
     Case("no receipts and no look: in doubt", BLIND, without_receipts="a", turns=["dba-1 stop"],
          faults={"a 1[a]": Fault(lost="answer")}, moves="a service=stopped", states="1[a]#1 in_doubt", end="failed"),
+    Case("go_on: unreachable, and the effect is there all the same: done, and no undo is owed", """
+    on_failure: rollback
+    steps:
+      - name: Fence
+        hosts: a
+        set: {service: stopped}
+        unreachable: {go_on: it may be dead}
+        done_when: {look: service, hosts: b, expect: value == 'gone'}
+        undo: {set: {service: started}, idempotent: true}
+      - {name: Then, hosts: b, set: {then: 1}}
+    """, start={"b": {"service": "gone"}}, faults={"a 1[a]": Fault(lost="unsent", away=90), "b 2[b]": Fault(rc=1)},
+         moves="b then=1", states="1[a]#1 done", end="rolled_back"),
+    Case("go_on: unreachable, and nobody can tell: it never started", """
+    steps:
+      - name: Fence
+        hosts: a
+        set: {service: stopped}
+        unreachable: {go_on: it may be dead}
+        done_when: {look: service, hosts: b, expect: value == 'gone'}
+        within: 5s
+    """, silent="b service", faults={"a 1[a]": Fault(lost="unsent", away=90)}, states="1[a]#1 failed", end="failed",
+         why="never started"),
     Case("no space: it never started", BLIND, faults={"a 1[a]": Fault(no_space=True)}, states="1[a]#1 failed",
          end="failed", why="never started"),
     # ---- when the end is not known

@@ -105,7 +105,7 @@ CASES = [
     Case("after a unit went back, again does the unit again", DRAIN.format(batch=1, most=0)
          + "        on_failure: rollback\n    on_failure: ask\n", faults=BROKEN, turns=["dba-1 again"],
          moves=each("app1", "app2") + ", app2 lb=in, " + each("app2", "app3", "app4"),
-         after={"app2": {"lb": "out", "version": 2}}),
+         after={"app2": {"lb": "out", "version": "2"}}),
     Case("after again and another failure, the unit goes back again", DRAIN.format(batch=1, most=0)
          + "        on_failure: rollback\n    on_failure: ask\n", faults={"app2 1[app2].2": Fault(rc=1, times=2)},
          turns=["dba-1 again", "dba-1 stop"], end="failed",

@@ -1,8 +1,10 @@
 from __future__ import annotations
 
+import sqlite3
 from collections.abc import Iterator
 
 import pytest
+import sqlalchemy as sa
 
 from hisauto.store.engine import open_store
 from hisauto.store.store import Store
@@ -19,7 +21,14 @@ def clock() -> VirtualClock:
 
 @pytest.fixture(scope="session")
 def store(tmp_path_factory: pytest.TempPathFactory, clock: VirtualClock) -> Iterator[Store]:
+    """The real store. That a commit survives a power cut is tested with the store, and costs most of the time."""
     opened = open_store(f"sqlite:///{tmp_path_factory.mktemp('engine')}/hisauto.db", clock)
+
+    @sa.event.listens_for(opened.engine, "connect")
+    def hasten(connection: sqlite3.Connection, _record: object) -> None:
+        connection.execute("PRAGMA synchronous=OFF")
+
+    opened.engine.dispose()
     yield opened
     opened.close()
 

@@ -87,5 +87,5 @@ def test_a_host_that_does_not_come_up_is_the_last(play: Scene) -> None:
     assert seen.failures == []
     assert pids(play)["app2"] == before["app2"]
     assert not [a for a in play.attempts(run) if "[app2]" in a.path]
-    assert play.hospital.on("lb1", "haproxy-set his/app1").startswith("DRAIN")
+    assert not play.hospital.on("lb1", "haproxy-set his/app1").startswith("UP")
     play.nothing_left_behind(run)

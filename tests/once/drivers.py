@@ -1,7 +1,7 @@
 """Drivers of runs as processes of their own, without the lock that allows one node only.
 
-``python -m tests.once.drivers`` reads orders ``{"site", "run", "node", "report"}``, one a line, forks a driver for each,
-and prints its pid; everything is imported by then. What a driver came to is in its report.
+``python -m tests.once.drivers`` reads orders ``{"site", "run", "node", "report"}``, one a line, forks a driver
+for each, and prints its pid; everything is imported by then. What a driver came to is in its report.
 """
 
 from __future__ import annotations

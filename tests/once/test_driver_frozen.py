@@ -5,6 +5,7 @@ A seeded sample; HISAUTO_TORTURE=1 takes all of it.
 
 from __future__ import annotations
 
+import contextlib
 import getpass
 import json
 import os
@@ -73,12 +74,19 @@ class Driver:
     def ended(self) -> bool:
         return "end" in self.said()
 
-    def freeze(self) -> None:
-        os.kill(self.pid, signal.SIGSTOP)
-        until(lambda: psutil.Process(self.pid).status() == psutil.STATUS_STOPPED)
+    def freeze(self) -> bool:
+        """False: it has ended."""
+        try:
+            os.kill(self.pid, signal.SIGSTOP)
+            until(lambda: psutil.Process(self.pid).status() == psutil.STATUS_STOPPED)
+        except (ProcessLookupError, psutil.NoSuchProcess):
+            return False
+        return True
 
     def thaw(self) -> None:
-        os.kill(self.pid, signal.SIGCONT)
+        """Also if it is awake, or has been and ended."""
+        with contextlib.suppress(ProcessLookupError):
+            os.kill(self.pid, signal.SIGCONT)
 
 
 @dataclass
@@ -165,16 +173,17 @@ def lockable(site: Path) -> bool:
     return True
 
 
-def freeze(old: Driver, site: Path, chance: random.Random) -> None:
-    """At this moment, or at the next one at which SQLite's write lock isn't in its hands.
+def freeze(old: Driver, site: Path, chance: random.Random) -> bool:
+    """At this moment, or at the next one at which SQLite's write lock isn't in its hands. False: it has ended.
 
     A file's lock frozen with its holder is why two nodes on one file are refused; here it is about the rest.
     """
-    old.freeze()
-    while not lockable(site):
+    while old.freeze():
+        if lockable(site):
+            return True
         old.thaw()
         time.sleep(chance.uniform(0, 0.01))
-        old.freeze()
+    return False
 
 
 def take_over(site: Path, key: Path, sshd: Sshd, drivers: Drivers, seed: int) -> str:
@@ -183,15 +192,14 @@ def take_over(site: Path, key: Path, sshd: Sshd, drivers: Drivers, seed: int) ->
     run = requested(make_site(site, sshd, key), key, file)
     old = drivers.start(site, run, "node-1")
     if seed % 2:  # around the start of the act
-        until(old.claimed)
+        until(old.claimed, 60)
         time.sleep(chance.uniform(0, 0.8))
     else:  # around its end
         until(file.exists, 60)
         time.sleep(chance.uniform(0, SECONDS + 0.3))
-    freeze(old, site, chance)
-    store = App(site).store
+    frozen, store = freeze(old, site, chance), App(site).store
     had = [a.state.value for a in store.attempts(run)]
-    if old.ended() or store.view(run).state.ended:
+    if not frozen or old.ended() or store.view(run).state.ended:
         store.close()
         old.thaw()
         return "it had ended"
