@@ -15,9 +15,9 @@ RESULTS = Path(__file__).with_name("results")
 
 
 def machine() -> dict[str, Any]:
-    """Where and when: cores, kernel, Python, and how busy it is, for a busy machine measures something else."""
+    """Where and when: cores, Python, and how busy it is, for a busy machine measures something else."""
     return {
-        "at": datetime.now(UTC).isoformat(timespec="seconds"), "cores": os.cpu_count(), "kernel": platform.release(),
+        "at": datetime.now(UTC).isoformat(timespec="seconds"), "cores": os.cpu_count(),
         "python": platform.python_version(), "load_before": round(os.getloadavg()[0], 2),
     }  # fmt: skip
 

@@ -79,7 +79,8 @@ no_second_writer() { if each writer db1 db2; then stop "two writers"; fi; }
 pointed() { on lb1 'lb server his_db' | grep -qF "$(address db2)"; }
 repoint() {
   pointed && return
-  ansible-playbook -i "$INVENTORY" -e backend=db2 -l lb1 "$SITE/bench.yml" >"$control/ansible.log" ||
+  ANSIBLE_PIPELINING=True ANSIBLE_SSH_ARGS="-o ControlMaster=auto -o ControlPersist=60 -o ControlPath=$control/%h" \
+    ansible-playbook -i "$INVENTORY" -e backend=db2 -l lb1 "$SITE/bench.yml" >"$control/ansible.log" ||
     { cat "$control/ansible.log" >&2; stop "the role failed"; }
   within 20 pointed || stop "the proxy does not point at db2"
 }

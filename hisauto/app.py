@@ -32,15 +32,13 @@ from hisauto.plan.scope import Scope
 from hisauto.runbook.documents import Runbook
 from hisauto.site.inventory import Inventory
 from hisauto.site.site import Site, find_site
-from hisauto.store.engine import open_store
-from hisauto.store.rows import Submission
-from hisauto.store.store import Store
 
 if TYPE_CHECKING:
     from hisauto.engine.drive import Drive
     from hisauto.engine.node import Node
     from hisauto.engine.world import SiteWorld
     from hisauto.model.transport import Transport
+    from hisauto.store.store import Store
 
 LOOK = "look-"
 """Begins the name under which hosts are looked at without a run."""
@@ -89,6 +87,8 @@ class App:
     # ---------------------------------------------------------------- parts, made when first needed
     @cached_property
     def store(self) -> Store:
+        from hisauto.store.engine import open_store  # SQLAlchemy takes its time: after the first look at a host
+
         return open_store(self.site.database_url, self.clock)
 
     @cached_property
@@ -204,6 +204,8 @@ class App:
         reported_at: datetime | None = None,
     ) -> RunView:
         """Sign and submit a run. Raises ``Refused``."""
+        from hisauto.store.rows import Submission
+
         if not self.site.may(by.person, "run"):
             raise Refused(
                 f"{by.person} may not run runbooks here", hint="`may: {run: …}` in hisauto.yml lists the roles"

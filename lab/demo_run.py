@@ -158,7 +158,7 @@ def told(event: dict[str, Any]) -> str:
             return f"{event['run']}: {event['actor']} asks for it"
         case "guards" if isinstance(value, dict) and "guards" in value:
             bad = [f"{guard['name']}: {guard['truth']}" for guard in value["guards"] if guard["truth"] != "true"]
-            return "; ".join(bad) or f"all {len(value['guards'])} guards hold"
+            return "; ".join(bad) or "every guard holds"
         case "run.parked":
             asked = data.get("question") or {}
             said = " · ".join(x for x in (asked.get("question"), asked.get("why")) if x)

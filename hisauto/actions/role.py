@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import errno
 import json
 import os
 import re
@@ -66,8 +67,7 @@ class Role:
             raise UsageError(f"role {fields.role}: needs a host, not the node itself", hint="give the step hosts:")
         if not (place.files / "roles" / fields.role).is_dir():
             raise NotFound(f"there is no role '{fields.role}' in the plan's files", hint="see the site's roles/")
-        folder = _folder(place.workdir.absolute(), purpose)
-        _write(folder, fields, place, purpose)
+        folder = _folder(fields, place, purpose)
         return Call(
             Script(
                 f"exec {shlex.join([sys.executable, '-P', '-m', 'hisauto.actions.ansible', str(folder)])}\n",
@@ -106,14 +106,25 @@ def _text(dumper: yaml.SafeDumper, value: str) -> yaml.ScalarNode:
 _Dumper.add_representer(str, _text)
 
 
-def _folder(workdir: Path, purpose: Purpose) -> Path:
-    """An empty private folder (0700): an attempt has one, and looks may be taken side by side."""
+def _folder(fields: RoleFields, place: Place, purpose: Purpose) -> Path:
+    """A private folder (0700) with play and job: an attempt has one, and looks may be taken side by side.
+
+    One that is there is left as it is: whoever takes an attempt over asks for its script again while Ansible may be at
+    work in it. It appears whole, by one rename.
+    """
+    workdir = place.workdir.absolute()
     workdir.mkdir(mode=0o700, parents=True, exist_ok=True)
+    made = Path(tempfile.mkdtemp(prefix=f"{purpose}-", dir=workdir))
+    _write(made, fields, place, purpose)
     if purpose == "look":
-        return Path(tempfile.mkdtemp(prefix="look-", dir=workdir))
+        return made
     folder = workdir / "change"
-    shutil.rmtree(folder, ignore_errors=True)
-    folder.mkdir(mode=0o700)
+    try:
+        made.rename(folder)
+    except OSError as error:
+        shutil.rmtree(made)
+        if error.errno not in (errno.ENOTEMPTY, errno.EEXIST):
+            raise
     return folder
 
 

@@ -4,11 +4,13 @@ from __future__ import annotations
 
 import shlex
 from collections.abc import Iterator, Mapping, Sequence
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 from hisauto.audit.entry import Entry
 from hisauto.cli.terminal import clean
-from hisauto.store.rows import Output
+
+if TYPE_CHECKING:
+    from hisauto.store.rows import Output
 
 SAID = ("state", "path", "name", "host", "answer", "question", "why")
 """What a line says of an entry, in this order, where the entry has it."""

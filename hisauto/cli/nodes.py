@@ -14,7 +14,6 @@ from contextlib import contextmanager
 from pathlib import Path
 
 import click
-import sqlalchemy as sa
 
 from hisauto.app import App
 from hisauto.cli.options import pass_session, site_option
@@ -80,9 +79,11 @@ def _only_one(folder: Path) -> Iterator[None]:
 
 def lock_folder(app: App) -> Path:
     """Where the node's lock lies: beside the SQLite file, whichever site opens it; else in the state folder."""
-    url = sa.make_url(app.site.database_url)
-    if url.get_backend_name() == "sqlite" and url.database:
-        return Path(url.database).absolute().parent
+    # Read without SQLAlchemy, whose import would stand between `hisauto run` and its first look at a host.
+    scheme, _, rest = app.site.database_url.partition("://")
+    file = rest.partition("?")[0].removeprefix("/")
+    if scheme.partition("+")[0] == "sqlite" and file:
+        return Path(file).absolute().parent
     return app.site.state
 
 

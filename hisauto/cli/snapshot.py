@@ -6,14 +6,16 @@ import re
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field, replace
 from datetime import datetime
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 from hisauto.actions.ansible import RESULT
 from hisauto.app import App
 from hisauto.audit.entry import Entry
 from hisauto.model.run import Attempt, Decision, RunView
 from hisauto.plan.plan import Plan
-from hisauto.store.rows import Output
+
+if TYPE_CHECKING:
+    from hisauto.store.rows import Output
 
 _MACHINE = re.compile(rf"^{RESULT}.*\n?", re.MULTILINE)
 TAIL = 12

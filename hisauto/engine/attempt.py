@@ -133,7 +133,11 @@ class Attempter:
         intent = self._bare_intent(step, path, scope, here, rendered)
         if uses_before:
             assert step.done_when is not None
-            before = looker.within(scope.standing(here)).observe(step.done_when, here)
+            at = looker.within(scope.standing(here))
+            places = at.targets(step.done_when)
+            if len(places) != 1:
+                raise HisautoError(f"'before' is one place's, and done_when looks at {len(places)}")
+            before = at.observe(step.done_when, places[0])
             if not before.known:
                 raise HisautoError(f"how it is before the step cannot be told: {before.why}")
             intent["before"] = dict(before.values)

@@ -14,7 +14,7 @@ from hisauto.engine.decisions import Decisions, as_signed
 from hisauto.engine.gates import Gates
 from hisauto.engine.guarding import Guarding
 from hisauto.engine.outcome import Ended, Failure, Forbidden, Waiting
-from hisauto.engine.rollback import Rollback, step_at, unit_of
+from hisauto.engine.rollback import Rollback, inside, step_at, unit_of
 from hisauto.engine.steps import UNDONE, Walker
 from hisauto.errors import HisautoError
 from hisauto.model.journal import Journal
@@ -123,9 +123,13 @@ class Drive:
                 raise Waiting(RunState.waiting, {"kind": "ask", "id": question, "step": subject, "why": failure.why,
                                                  "barred": self.barred(), "answers": list(answers)})  # fmt: skip
             if decided.answer == "again":
-                undone = [a.id for a in self.journal.attempts() if a.state in UNDONE and not self.again(a.id)]
-                for key in (*(f"again:{attempt}:0" for attempt in undone), f"again:{subject}:{rounds}"):
-                    self.journal.note(key, {"by": decided.person}, kind="again")
+                undone = [
+                    a.id
+                    for a in self.journal.attempts()
+                    if a.state in UNDONE and failure.undone is not None and inside(a.path, failure.undone)
+                ]
+                said = {"subject": subject, "undone": undone, "by": decided.person}
+                self.journal.note(f"again:{len(self._agains())}", said, kind="again")
                 self.walker = Walker(self)
                 return self._body()
             policy = decided.answer
@@ -282,15 +286,18 @@ class Drive:
         return max((a.n for a in self.journal.attempts() if a.path == path), default=1)
 
     def again(self, attempt: str) -> bool:
-        """Whether a person said to try this failed attempt once more."""
-        return self.journal.recall(f"again:{attempt}:0") is not None
+        """Whether a person said to try once more what failed, or went back because of that."""
+        return any(attempt == said["subject"] or attempt in said["undone"] for said in self._agains())
 
     def rounds(self, subject: str) -> int:
-        """How often a person said so."""
-        rounds = 0
-        while self.journal.recall(f"again:{subject}:{rounds}") is not None:
-            rounds += 1
-        return rounds
+        """How often a person said so of this."""
+        return sum(said["subject"] == subject for said in self._agains())
+
+    def _agains(self) -> list[dict[str, Any]]:
+        found: list[dict[str, Any]] = []
+        while (said := self.journal.recall(f"again:{len(found)}")) is not None:
+            found.append(said)
+        return found
 
     def rollback(self, prefix: str) -> None:
         """Undo all that is owed of a unit, or of the whole run ('')."""

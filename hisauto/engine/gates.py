@@ -10,7 +10,7 @@ from hisauto.approval.card import Fact
 from hisauto.clock import stamp
 from hisauto.engine.decisions import signed_message
 from hisauto.engine.outcome import Ended, Failure, Waiting
-from hisauto.model.run import RunState
+from hisauto.model.run import Decision, RunState
 from hisauto.plan.look import telling
 from hisauto.plan.scope import Scope
 from hisauto.runbook.documents import Approve, Step
@@ -91,7 +91,7 @@ class Gates:
             facts=tuple(Fact.model_validate(f) for f in card["facts"]),
             break_glass_incident=glass,
         )
-        rows = self.journal.decisions(card["id"])
+        rows = [row for row in self.journal.decisions(card["id"]) if not self._late(path, card, row)]
         if not self.drive.changed() and self.journal.recall(f"escalated:{path}") is None:
             rows = [row for row in rows if stamp(row.at) <= card["deadline"]]  # too late is too late, whoever drove
         given = [rules.Decision(signed_message(row), row.signature) for row in rows]
@@ -99,6 +99,11 @@ class Gates:
         for who, why in verdict.void:
             self.journal.note(f"refused:{card['id']}:{who}", why, kind="decision.refused")
         return verdict
+
+    def _late(self, path: str, card: dict[str, Any], decision: Decision) -> bool:
+        """Whether it was given when the gate was closed already, though no drive had looked at the clock by then."""
+        closes = card["otherwise"] == "deny" and self.journal.recall(f"escalated:{path}") is None
+        return closes and decision.at >= datetime.fromisoformat(card["deadline"]) and not self.drive.changed()
 
     def _wait(self, step: Step, path: str, scope: Scope, card: dict[str, Any], verdict: rules.Verdict) -> None:
         approve = step.approve

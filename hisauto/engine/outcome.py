@@ -33,6 +33,8 @@ class Failure(Interruption):
         self.path, self.why, self.attempt = path, why, attempt
         self.policy = policy
         """``stop``, ``rollback`` or ``ask`` when the step or a person says so; None: as the runbook says."""
+        self.undone: str | None = None
+        """The path of the unit that went back because of it."""
 
 
 class Forbidden(Failure):

@@ -33,13 +33,13 @@ class Rollback:
 
     def owed(self, prefix: str) -> list[Attempt]:
         """Attempts whose undo is owed: the last unit first, and in it the last step."""
-        found = [a for a in self._newest() if a.state in OWED and _inside(a.path, prefix)]
+        found = [a for a in self._newest() if a.state in OWED and inside(a.path, prefix)]
         return sorted(found, key=self._order(), reverse=True)
 
     def run(self, prefix: str) -> None:
         """Undo all that is owed."""
         # A unit that was undone may have been run again: that is another rollback.
-        last = max((a.seq for a in self.journal.attempts() if _inside(a.path, prefix)), default=0)
+        last = max((a.seq for a in self.journal.attempts() if inside(a.path, prefix)), default=0)
         now = stamp(self.drive.clock.now())
         begun = datetime.fromisoformat(
             self.journal.note(f"rollback:{prefix}:{last}", {"at": now}, kind="rollback")["at"]
@@ -146,7 +146,7 @@ class Rollback:
         known = self.journal.attempt(path, n)
         if known is not None and known.state is not AttemptState.started:
             looks = step.idempotent or step.done_when is not None
-            if known.state in DONE or (known.state is AttemptState.in_doubt and not looks):
+            if not known.result.get("unreachable") or (known.state is AttemptState.in_doubt and not looks):
                 return known
             n, known = n + 1, None
         attempt = known or attempter.begin(step, path, n, scope, scope.here, fields)
@@ -182,6 +182,6 @@ def _parts(path: str) -> list[tuple[str, int]]:
     return [(path[: m.end()], int(m[1])) for m in re.finditer(r"(?:^|(?<=[\]\d])\.)(\d+)(?:\[[^]]*\])?", path)]
 
 
-def _inside(path: str, prefix: str) -> bool:
+def inside(path: str, prefix: str) -> bool:
     """Whether a step's path is that of a unit, or in it. Undos are in none."""
     return "!" not in path and path.startswith(prefix) and (not prefix or path[len(prefix) :][:1] in ("", ".", "["))

@@ -56,13 +56,18 @@ class Walker:
                 raise self._failure(step, path, e) from e
             hosts = self.journal.note(f"hosts:{path}", found, kind="hosts")
         units = [h for h in hosts if h not in self.out]
+        if scope.host is not None and len(units) < len(hosts):
+            missing = ", ".join(h for h in hosts if h in self.out)
+            raise Failure(path, f"{step.name}: {missing} failed before, and {scope.host} can't go on without")
         allowed = amount(step.max_failures, len(hosts), least=0)
         failed: list[Failure] = []
         for number, batch in enumerate(batches(units, step.batch), 1):
             failed += self._batch(step, path, scope, batch, number)
             if len(failed) > allowed:
                 whys = "; ".join(f.why for f in failed)
-                raise Failure(failed[0].path, whys, attempt=failed[0].attempt, policy=failed[0].policy)
+                first = Failure(failed[0].path, whys, attempt=failed[0].attempt, policy=failed[0].policy)
+                first.undone = failed[0].undone
+                raise first
         self.tolerated += [f.path for f in failed]
 
     def _batch(self, step: Step, path: str, scope: Scope, batch: Sequence[str], number: int) -> list[Failure]:
@@ -146,6 +151,7 @@ class Walker:
             failure.policy = "ask"  # past the point of no return nothing is undone by itself
         else:
             self.drive.rollback(path)
+            failure.undone = path
 
     # ---------------------------------------------------------------- blocks
     def _unit_of_steps(self, step: Step, path: str, scope: Scope) -> None:

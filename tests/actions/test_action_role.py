@@ -121,6 +121,17 @@ def test_preview_apply_again(place: Place, tmp_path: Path) -> None:
     }  # fmt: skip
 
 
+def test_asked_for_again_its_files_stay(place: Place, tmp_path: Path) -> None:
+    """Whoever takes over asks for the script while Ansible may be at work in its folder."""
+    role(place, SET)
+    fields = ROLE.fields.model_validate({"role": "it", "vars": {"path": str(tmp_path / "made")}})
+    first = ROLE.call(fields, place, "change")
+    (in_use := place.workdir / "change" / "in-use").touch()
+    assert ROLE.call(fields, place, "change") == first
+    assert in_use.exists()
+    assert [path.name for path in place.workdir.iterdir()] == ["change"]
+
+
 FAILING = """
 - name: Tolerated
   ansible.builtin.fail: {msg: never mind}

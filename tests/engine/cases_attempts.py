@@ -61,6 +61,14 @@ CASES = [
          end="failed", why="done_when does not hold"),
     Case("before that can't be told: the action never starts", BEFORE, silent="a boot", states="1[a]#1 failed",
          end="failed", why="how it is before the step cannot be told"),
+    Case("before is taken where done_when looks", """
+    steps:
+      - name: Move
+        hosts: a
+        set: {service: moved}
+        done_when: {look: boot, hosts: b, expect: boot != before.boot}
+        within: 5s
+    """, silent="a boot", moves="a service=moved", states="1[a]#1 failed", end="failed", why="done_when does not hold"),
     Case("unreachable: go_on is never already", STOP + "        unreachable: {go_on: it may be dead}\n",
          start={"a": {"service": "stopped"}}, moves="a service=stopped", states="1[a]#1 done"),
     Case("an exit code is a known failure", BLIND, faults={"a 1[a]": Fault(rc=1)}, moves="a service=stopped",
@@ -151,6 +159,10 @@ CASES = [
     # ---- when the end is not known
     Case("idempotent: run again", CAREFREE, faults={"a 1[a]#1": Fault(lost="answer", then=Host.wipe)},
          moves="a service=stopped, a service=stopped", states="1[a]#1 in_doubt, 1[a]#2 done"),
+    Case("idempotent: twice by itself, then a person is asked", CAREFREE, turns=["dba-1 done"],
+         faults={"a 1[a]": Fault(lost="answer", then=Host.wipe, times=9)},
+         moves="a service=stopped, a service=stopped, a service=stopped",
+         states="1[a]#1 in_doubt, 1[a]#2 in_doubt, 1[a]#3 done, 1[a]#4 none"),
     Case("in doubt, a person says again: it looks first", STOP, turns=["later; dba-1 again"],
          faults={"a 1[a]#1": Fault(lost="answer", late=50, away=14)}, moves="a service=stopped",
          states="1[a]#1 in_doubt, 1[a]#2 already"),

@@ -64,6 +64,24 @@ WAYS = """
             within: 5s
       - {name: Promote, hosts: a, set: {role: primary}}
 """
+AWAY = """
+    steps:
+      - {name: One, hosts: b, set: {one: 1}}
+      - name: Look
+        hosts: db
+        look: up
+        expect: value == 'yes'
+        exactly: 1
+"""
+SOAK = """
+    steps:
+      - name: Soak
+        hosts: a
+        look: up
+        expect: value == 'yes'
+        holds: 10s
+      - {name: Tell, set: {told: yes}}
+"""
 GATED = """
     steps:
       - name: Fence
@@ -110,6 +128,11 @@ CASES = [
          + "        on_failure: rollback\n    on_failure: ask\n", faults={"app2 1[app2].2": Fault(rc=1, times=2)},
          turns=["dba-1 again", "dba-1 stop"], end="failed",
          moves=each("app1", "app2") + ", app2 lb=in, " + each("app2") + ", app2 lb=in", after={"app2": {"lb": "in"}}),
+    Case("again brings back only the unit that it is said of", DRAIN.format(batch=1, most=1)
+         + "        on_failure: rollback\n    on_failure: ask\n", turns=["dba-1 again"], end="partial",
+         faults={"app2 1[app2].2": Fault(rc=1), "app3 1[app3].2": Fault(rc=1)},
+         moves=each("app1", "app2") + ", app2 lb=in, " + each("app3") + ", app3 lb=in, " + each("app2", "app4"),
+         states="1[app3].1#1 undone, 1[app3].1#2 none"),
     Case("ask, again: a failed host is tried again and not left out", """
     on_failure: ask
     steps:
@@ -151,6 +174,16 @@ CASES = [
         steps:
           - {name: Drain, hosts: a, set: {drained: "{{ host }} {{ here }}"}}
     """, moves="a drained=app1 a", states="1[app1].1[a]#1 done"),
+    Case("a unit can't go on without a host that failed", """
+    steps:
+      - name: Patch
+        hosts: db
+        batch: 1
+        max_failures: 2
+        steps:
+          - {name: Drain, hosts: app1, set: {drained: "{{ host }}"}}
+          - {name: Upgrade, set: {version: "2"}}
+    """, faults={"app1 1[a].1[app1]": Fault(rc=1)}, moves="app1 drained=a", end="partial"),
     Case("batch.number", """
     steps:
       - {name: Number, hosts: app, batch: [1, 2], set: {batch: "{{ batch.number }}"}, when: batch.number != 2}
@@ -165,6 +198,29 @@ CASES = [
          faults={"a 2[a]": Fault(rc=1)},
          moves="a service=stopped, node power=off, a role=primary, a service=started", end="rolled_back",
          states="1.1[a]#1 undone"),
+    Case("ways: what one registers is there for the next step", """
+    steps:
+      - name: Fence
+        ways:
+          - name: Ask it
+            hosts: a
+            set: {service: stopped}
+            done_when: {look: service, expect: value == 'stopped'}
+            register: fence
+      - name: Gate
+        approve: {question: "{{ fence.rc }}?", by: {dba: 1}, within: 10m}
+      - {name: Note, set: {rc: "{{ fence.rc }}"}}
+    """, turns=["dba-1 yes"], moves="a service=stopped, node rc=0"),
+    Case("a host that can't be reached makes the count a range", AWAY, faults={"b 1[b]": Fault(away=60)}, end="failed",
+         moves="b one=1", why="1 to 2 of 2, 1 wanted", start={"a": YES, "b": YES}),
+    Case("go_on leaves it out of the count", AWAY + "        unreachable: {go_on: it may be dead}\n",
+         faults={"b 1[b]": Fault(away=60)}, moves="b one=1", start={"a": YES, "b": YES}),
+    Case("holds: long enough", SOAK, start={"a": YES}, moves="node told=yes"),
+    Case("holds: it has to stay so", """
+    steps:
+      - {name: Change, hosts: a, set: {up: "no"}, batch: 1}
+      - {name: Soak, hosts: a, look: up, expect: value == 'yes', holds: 10s}
+    """, start={"a": YES}, faults={"a 1[a]": Fault(late=3)}, moves="a up=no", end="failed"),
     Case("ways: the block's done_when decides", GATED, moves="a service=stopped, node power=off",
          states="1.1[a]#1 done, 1.2#1 done"),
     Case("ways: none leads there", WAYS, faults={"a 1.1[a]": Fault(rc=1), "node 1.2": Fault(rc=1)}, end="failed",

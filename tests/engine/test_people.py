@@ -151,6 +151,17 @@ def test_out_of_time_is_logged_when_it_escalates(play: Play) -> None:
     assert play.store.view(run).wake_at is None
 
 
+@pytest.mark.parametrize(("minutes", "end"), [(9, RunState.succeeded), (11, RunState.expired)])
+def test_a_yes_that_comes_too_late_does_not_open_a_closed_gate(play: Play, minutes: int, end: RunState) -> None:
+    """However long the node was down: what counts is when it was said."""
+    run = waiting(play)
+    play.clock.sleep(60 * minutes)
+    play.turn(run, "dba-1 yes")
+    play.turn(run, "lead-1 yes")
+    play.clock.sleep(3600)
+    assert play.drive(run) is end
+
+
 def insert(play: Play, run: str, decision: Decision) -> None:
     """Write a row past every check, as somebody with the database's password could."""
     values = {**vars(decision), "card": dict(decision.card)}

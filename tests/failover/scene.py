@@ -65,10 +65,10 @@ class Scene:
         self.keeper = Keeper(self.app)
 
     # ---------------------------------------------------------------- before and after
-    def fresh(self, replication: Replication = "sync") -> None:
-        """A lab in its initial state, a record without open runs, and nothing cached."""
-        lab.up(self.site, fresh=True, replication=replication)
-        if "store" in self.app.__dict__ and self.app.store.open():
+    def fresh(self, replication: Replication = "sync", *, rebuilt: bool = True) -> None:
+        """A record without open runs, nothing cached, and a healthy lab: in its initial state, or as it is."""
+        lab.up(self.site, fresh=rebuilt, replication=replication)
+        if self.app.store.open():
             self.end_node()
             self.close()
             for path in (*self.state.glob("hisauto.db*"), *self.state.glob("audit/*")):
@@ -133,6 +133,8 @@ class Scene:
         assert view.question is not None, self.story(run)
         for person in people:
             assert self.app.answer(view, view.question, answer, self.app.signer(person, self._key(person)))
+        if view.question["kind"] != "gate":
+            self._asks_no_more(run, view.question["id"])
 
     def cancel(self, run: str, person: str = "duty-1") -> None:
         self.app.cancel(self.app.store.view(run), self.app.signer(person, self._key(person)), "a test")
@@ -165,7 +167,7 @@ class Scene:
         assert view.question is not None and view.question["kind"] == kind, self.story(run)
         return dict(view.question)
 
-    def asks_no_more(self, run: str, question: str) -> RunView:
+    def _asks_no_more(self, run: str, question: str) -> RunView:
         """The run once it has gone on from a question."""
         return self.until(run, lambda v: v.state.ended or (v.question or {}).get("id") != question)
 
