@@ -55,6 +55,8 @@ class Walker:
             except UNFIT as e:
                 raise self._failure(step, path, e) from e
             hosts = self.journal.note(f"hosts:{path}", found, kind="hosts")
+        if not hosts:  # a change that reached nobody is no success
+            raise Failure(path, f"{step.name}: no host is {step.hosts!r}", policy=step.on_failure)
         units = [h for h in hosts if h not in self.out]
         if scope.host is not None and len(units) < len(hosts):
             missing = ", ".join(h for h in hosts if h in self.out)

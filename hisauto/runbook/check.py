@@ -239,13 +239,11 @@ class _Checker:
         if step.irreversible is not None and step.undo is not None:
             message = "after an irreversible step nothing is undone automatically: this undo never runs"
             self.say((*path, "undo"), "HA151", message, key=True, severity="warning")
-        if step.retries is not None and (step.block is None or step.done_when is None):
-            for inner in _walk(step):
-                if inner.irreversible is not None:
-                    which = "" if inner is step else f" ({inner.name!r} in it)"
-                    message = f"what is irreversible{which} is not tried again blindly"
-                    hint = "" if inner is step else "a block with a done_when may: it looks first"
-                    self.say((*path, "retries"), "HA122", message, hint, key=True)
+        if step.retries is not None and step.block is not None:
+            message = "a block is not tried again as a whole"
+            self.say((*path, "retries"), "HA126", message, "put `retries` on the steps in it", key=True)
+        elif step.retries is not None and step.irreversible is not None:
+            self.say((*path, "retries"), "HA122", "what is irreversible is not tried again blindly", key=True)
 
     def changes(self, step: Step) -> bool:
         """Whether it, or a step in it that doesn't name hosts of its own, can change anything."""
@@ -254,7 +252,3 @@ class _Checker:
         if step.changes is not None:
             return step.changes
         return step.action is not None and self.changing(step.action, "change")
-
-
-def _walk(step: Step) -> list[Step]:
-    return [step, *(found for inner in step.block or () for found in _walk(inner))]

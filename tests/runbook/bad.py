@@ -148,8 +148,8 @@ BAD = [
     Bad("a canary in a guard", "HA121", HEAD + "guards:\n  - {command: a, ▸changes: yes}\n" + STEPS, "only a look under verify"),
     Bad("a measure in a guard", "HA121", HEAD + "guards:\n  - {command: a, ▸measures: {rpo: rc}}\n" + STEPS, "measures"),
     Bad("irreversible with retries", "HA122", STEP + "    command: a\n    irreversible: gone\n    ▸retries: 2\n", "blindly"),
-    Bad("retries around the irreversible", "HA122", HEAD + "steps:\n  - name: Block\n    ▸retries: 2\n    steps:\n"
-        "      - {name: Drop, command: a, irreversible: gone}\n", "'Drop'", "done_when"),
+    Bad("retries on a block", "HA126", HEAD + "steps:\n  - name: Block\n    ▸retries: 2\n    steps:\n"
+        "      - {name: x, command: a}\n", "as a whole", "on the steps"),
     Bad("several hosts at once", "HA123", STEP + "    hosts: ▸app\n    command: a\n", "several hosts", "batch"),
     Bad("several hosts by a name", "HA123", HEAD + "hosts: {apps: app}\n" + STEPS + "  - name: Do it\n    hosts: ▸apps\n"
         "    command: a\n", "several hosts"),
