@@ -54,6 +54,7 @@ class Planned:
     found: Mapping[str, Seen]
     guards: Sequence[tuple[str, Seen]]
     lines: Sequence[Line]
+    """What each step would do; empty when nobody asked."""
 
     @property
     def ready(self) -> bool:
@@ -149,8 +150,8 @@ class App:
             hint=f"did you mean '{near[0]}'?" if near else "`hisauto runbooks` lists them",
         )
 
-    def plan(self, name: str, params: Mapping[str, str]) -> Planned:
-        """Discover, take guards, look ahead. Touches nothing. Raises ``Refused`` when it can't be told."""
+    def plan(self, name: str, params: Mapping[str, str], *, ahead: bool = True) -> Planned:
+        """Discover, take guards, look ahead at every step; touch nothing. Raises ``Refused`` when it can't be told."""
         runbook = self.runbook(name)
         with self._world(f"{LOOK}{secrets.token_hex(4)}", Path()) as world:
             run = {"id": None, "incident": None, "level": None, "requester": None, "reason": None, "end": None}
@@ -166,9 +167,9 @@ class App:
             world.files = self._pinned(plan, {plan.files[name]: data for name, data in files.items()}.__getitem__)
             at = looker.within(Scope(world, plan.names(**run)))
             with ThreadPoolExecutor(1) as pool:
-                lines = pool.submit(preview, plan, at)
+                lines = pool.submit(preview, plan, at) if ahead else None
                 taken = [(title, seen) for title, _, seen in guards.take(runbook, at, patient=False)]
-                return Planned(plan, files, found.seen, taken, lines.result())
+                return Planned(plan, files, found.seen, taken, lines.result() if lines is not None else ())
 
     # ---------------------------------------------------------------- people and what they sign
     def signer(self, person: str | None, key: Path | None, further: Mapping[str, Path] | None = None) -> Signer:

@@ -28,7 +28,7 @@ from lab.errors import LabError
 from lab.writer import lines
 
 UNWAITED = "-c synchronous_commit=off"
-PERIOD = 0.02
+PERIOD = 0.05
 APART = 0.25
 """Seconds between two sightings of a writer from which on they no longer prove that it was one in between."""
 

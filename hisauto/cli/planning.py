@@ -16,6 +16,7 @@ from hisauto.cli.terminal import clean, emit
 from hisauto.cli.words import title
 from hisauto.plan.look import Seen
 from hisauto.plan.look import brief as values_of
+from hisauto.plan.plan import walk
 from hisauto.plan.preview import Line, Outlook
 
 REFUSED = 3
@@ -109,8 +110,9 @@ def show(session: Session, planned: Planned, *, brief: bool = False) -> None:
     if not brief:
         console.print()
         console.print(_steps(planned.lines))
-    for line in {(line.name, line.irreversible) for line in planned.lines if line.irreversible}:
-        console.print(Text(f"no way back after: {clean(line[0])} ({clean(line[1])})", style="bold red"))
+    for step in walk(made.runbook.steps):
+        if step.irreversible:
+            console.print(Text(f"no way back after: {clean(step.name)} ({clean(step.irreversible)})", style="bold red"))
     if not planned.ready:
         console.print(Text("It would be refused: not every guard holds.", style="bold red"))
 

@@ -65,7 +65,7 @@ def run(
         raise UsageError("an incident has a level, and a level an incident", hint="--incident REF --level 1")
     keeper = Keeper(session.app)
     keeper.look()  # a node loads while the hosts are looked at
-    planned = session.app.plan(runbook, params)
+    planned = session.app.plan(runbook, params, ahead=False)
     if not session.json:
         show(session, planned, brief=True)
     _refuse_unless_ready(planned)
