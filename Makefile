@@ -1,6 +1,8 @@
 # `make demo` and `make test` need nothing else: each installs what it needs first.
 SHELL := /bin/bash
-PYTHON ?= python3
+# Debian's own Python first: the lab's user has to reach it, and one below /root is out of reach for everybody else.
+FIT := import sys; sys.exit(not (3, 11) <= sys.version_info[:2] < (3, 14))
+PYTHON ?= $(shell for p in /usr/bin/python3 python3; do $$p -c '$(FIT)' 2>/dev/null && echo $$p && break; done)
 VENV := .venv
 BIN := $(VENV)/bin
 WORKERS ?= 4
@@ -31,8 +33,8 @@ lab-packages: $(VENV)/ready # Debian's packages for the lab: installed by root, 
 	@$(BIN)/python -m lab.prereq --install
 
 $(VENV)/ready: pyproject.toml requirements.lock
-	@$(PYTHON) -c 'import sys; sys.exit(not (3, 11) <= sys.version_info[:2] < (3, 14))' || \
-	  { echo "hisauto needs Python 3.11 to 3.13, and $(PYTHON) is $$($(PYTHON) -V)"; exit 2; }
+	@[ -n "$(PYTHON)" ] && $(PYTHON) -c '$(FIT)' || \
+	  { echo "hisauto needs Python 3.11 to 3.13, and this machine has $$(python3 -V 2>&1)"; exit 2; }
 	@if ! $(PYTHON) -c 'import ensurepip' 2>/dev/null; then \
 	  if [ "$$(id -u)" = 0 ]; then apt-get update -qq && apt-get install -y -qq python3-venv >/dev/null; \
 	  else echo "missing Debian package: python3-venv (as root: apt-get install python3-venv)"; exit 2; fi; fi
