@@ -9,7 +9,7 @@ import sqlalchemy as sa
 
 from hisauto.model.run import Decision, RunState
 from hisauto.store.rows import decision_to_json
-from hisauto.store.schema import decisions, runs
+from hisauto.store.schema import decisions, memos, runs
 from hisauto.testing.hosts import Fault, Host
 
 from .play import Case, Play
@@ -218,6 +218,39 @@ def test_a_request_that_nobody_signed_is_refused(play: Play) -> None:
     assert play.drive(run) is RunState.refused
     assert play.world.moves == []
     assert "the request does not hold" in play.store.view(run).summary["why"]
+
+
+def change(play: Play, statement: sa.Executable) -> None:
+    with play.store.engine.begin() as connection:
+        connection.execute(statement)
+
+
+def test_a_noted_grant_is_no_proof_of_one(play: Play) -> None:
+    run = waiting(play)
+    granted = {"by": ["dba-1", "lead-1"], "why": "", "broke_glass": None}
+    change(play, memos.insert().values(run=run, key="gate.granted:1", value=granted))
+    change(play, runs.update().where(runs.c.id == run).values(parked=False))
+    assert play.drive(run) is None
+    assert play.world.moves == []
+
+
+def test_the_requester_is_who_signed_whatever_the_row_says(play: Play) -> None:
+    play.world.hosts["b"].state |= WELL["b"]
+    run = play.request(GATE, by="dba-1")
+    assert play.drive(run) is None
+    change(play, runs.update().where(runs.c.id == run).values(requester="guest-1"))
+    play.stage.say(run, "dba-1", "yes")
+    play.stage.say(run, "lead-1", "yes")
+    assert play.drive(run) is None
+    assert play.world.moves == []
+
+
+def test_the_incident_is_the_signed_one_whatever_the_row_says(play: Play) -> None:
+    run = waiting(play)
+    change(play, runs.update().where(runs.c.id == run).values(incident="INC-7", level=1))
+    play.stage.say(run, "dba-1", "yes", reason="now", break_glass=True)
+    assert play.drive(run) is None
+    assert play.world.moves == []
 
 
 def test_who_may_not_run_is_refused_and_who_may_not_decide_is_not_heard(play: Play) -> None:
