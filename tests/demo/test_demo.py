@@ -17,7 +17,7 @@ from lab import layout, proc
 
 from .. import labs
 
-pytestmark = [pytest.mark.lab, pytest.mark.xdist_group("demo"), pytest.mark.timeout(400)]
+pytestmark = [pytest.mark.lab, pytest.mark.timeout(400)]
 ENVIRONMENT = {
     **os.environ,
     "CI": "true",

@@ -19,7 +19,7 @@ from lab.errors import LabError
 from .. import labs
 from ..labs import Hospital
 
-pytestmark = [pytest.mark.lab, pytest.mark.xdist_group("demo")]
+pytestmark = [pytest.mark.lab]
 
 
 @pytest.fixture(scope="module")
