@@ -21,6 +21,7 @@ LABS = {
 """A lab is five hosts under load, and two labs are what two cores carry: what brings one up shares two workers."""
 
 
+@pytest.hookimpl(tryfirst=True)  # before xdist reads the groups
 def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
     """Group the tests that need a lab, and begin with them: they take longest."""
     found = {item: group for item in items if (group := _group(item)) is not None}
