@@ -21,13 +21,15 @@ LABS = {
 """A lab is five hosts under load, and two labs are what two cores carry: what brings one up shares two workers."""
 
 
-@pytest.hookimpl(tryfirst=True)  # before xdist reads the groups
-def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
-    """Group the tests that need a lab, and begin with them: they take longest."""
-    found = {item: group for item in items if (group := _group(item)) is not None}
-    for item, group in found.items():
+def pytest_itemcollected(item: pytest.Item) -> None:
+    """Group the tests that need a lab, before xdist reads the groups."""
+    if (group := _group(item)) is not None:
         item.add_marker(pytest.mark.xdist_group(group))
-    items.sort(key=lambda item: item not in found)
+
+
+def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
+    """Begin with what needs a lab: it takes longest."""
+    items.sort(key=lambda item: _group(item) is None)
 
 
 def _group(item: pytest.Item) -> str | None:
