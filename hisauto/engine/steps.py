@@ -287,7 +287,7 @@ class Walker:
         if step.idempotent and attempt.n <= AGAIN_BY_ITSELF:
             return True
         question = f"doubt:{attempt.id}"
-        decided = self.drive.decisions.one(question, ("done", "again", "rollback", "stop"))
+        decided = self.drive.decisions.one(question, ("done", "again", "stop"))
         if decided is None:
             raise Waiting(
                 RunState.in_doubt,
