@@ -5,10 +5,10 @@ FIT := import sys; sys.exit(not (3, 11) <= sys.version_info[:2] < (3, 14))
 PYTHON ?= $(shell for p in /usr/bin/python3 python3; do $$p -c '$(FIT)' 2>/dev/null && echo $$p && break; done)
 VENV := .venv
 BIN := $(VENV)/bin
-# A lab is five hosts under load, and two labs are what two cores carry.
+# A lab is five hosts under load, and two labs are what two cores carry; of nine machines it is one.
 LABS := tests/lab tests/failover tests/demo
 
-.PHONY: help demo test torture bench check lock clean lab-packages
+.PHONY: help demo test torture bench check law mutants messages lock clean lab-packages
 
 help: ## what there is
 	@grep -hE '^[a-z-]+:.*##' $(MAKEFILE_LIST) | sed -E 's/:.*## /\t/' | expand -t 14
@@ -17,8 +17,9 @@ demo: $(VENV)/ready lab-packages ## a real database failover on a lab hospital o
 	@$(BIN)/python -m lab.demo
 
 test: $(VENV)/ready lab-packages check ## everything that CI runs
-	$(BIN)/pytest -n 3 $(addprefix --ignore=,$(LABS))
+	$(BIN)/pytest -n 3 $(addprefix --ignore=,$(LABS) tests/machines)
 	$(BIN)/pytest -n 2 --dist loadfile $(LABS)
+	$(BIN)/pytest -n 0 tests/machines
 
 torture: $(VENV)/ready lab-packages ## the long campaigns, whole
 	HISAUTO_TORTURE=1 $(BIN)/pytest -n 2 --dist loadfile --timeout 7200
@@ -26,6 +27,10 @@ torture: $(VENV)/ready lab-packages ## the long campaigns, whole
 bench: $(VENV)/ready lab-packages ## the benchmarks, each against a peer in the same run
 	$(BIN)/python -m benchmarks.failover
 	$(BIN)/python -m benchmarks.startup
+	$(BIN)/python -m benchmarks.audit
+	$(BIN)/python -m benchmarks.fanout
+	$(BIN)/python -m benchmarks.rehearsal
+	$(BIN)/python -m benchmarks.waiting
 
 check: $(VENV)/ready ## types and style
 	$(BIN)/ruff check .
@@ -33,6 +38,9 @@ check: $(VENV)/ready ## types and style
 
 lab-packages: $(VENV)/ready # Debian's packages for the lab: installed by root, named to everybody else
 	@$(BIN)/python -m lab.prereq --install
+
+messages: $(VENV)/ready ## bring the catalogs in step with the source, and list what isn't translated
+	$(BIN)/python -m l10n
 
 $(VENV)/ready: pyproject.toml requirements.lock
 	@[ -n "$(PYTHON)" ] && $(PYTHON) -c '$(FIT)' || \
@@ -45,6 +53,12 @@ $(VENV)/ready: pyproject.toml requirements.lock
 	@$(BIN)/pip install -q --disable-pip-version-check -r requirements.lock
 	@$(BIN)/pip install -q --disable-pip-version-check --no-deps -e .
 	@touch $@
+
+law: $(VENV)/ready ## docs/semantics.md from its sentences and the cases that show them
+	@$(BIN)/python -m tests.conformance.law
+
+mutants: $(VENV)/ready ## small faults in the engine, each to be noticed by a case
+	@$(BIN)/python -m tests.conformance.mutants
 
 lock: ## pin what pyproject.toml allows
 	$(BIN)/pip install -q pip-tools

@@ -73,7 +73,7 @@ def timed(argv: list[str], env: dict[str, str], log: Path) -> float:
 
 def broken(site: Path) -> None:
     """A lab just built, with its primary dark; not before the standby knows that it was synchronous."""
-    lab.up(site, fresh=True)
+    lab.up(site, kind="processes", fresh=True)
     facts, deadline = sitefiles.read(site), time.monotonic() + 15
     assert facts is not None
     with connect(facts["dsn"]["db2"], 20) as connection:
@@ -91,7 +91,7 @@ def place() -> Iterator[DemoSite]:
         with alone(folder / "site") as site:
             try:
                 site.renew()
-                lab.up(site.root, fresh=True)
+                lab.up(site.root, kind="processes", fresh=True)
                 ungated(site.root)
                 with (folder / "node.log").open("w") as log:
                     site.start("node", stdout=log, stderr=log, stdin=subprocess.DEVNULL)

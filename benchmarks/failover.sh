@@ -60,17 +60,12 @@ guards() {
   within 10 replayed || stop "the standby has not replayed what it received"
   room || stop "the standby's disk is full"
 }
-refuses() { # the primary, this host
-  local said
-  said=$(sql "$1" db1 'select 1' 2>&1) && return 1
-  [[ $said == *refused* ]]
-}
-refused() { each refuses lb1 app1 app2; }
+fenced() { [ "$(on db1 'pg status' 2>/dev/null)" = $'stopped\nfenced' ]; } # by its own word
 off() { [ "$(eval "$POWER_db1 status")" = off ]; }
 fence() {
-  if holds refused; then return; fi
+  if fenced; then return; fi
   on db1 'pg fence' 2>/dev/null || true
-  if within 2 refused && holds refused; then return; fi
+  if within 2 fenced; then return; fi
   off || eval "$POWER_db1 off"
   within 15 off && holds off || stop "the old primary can't be fenced"
 }

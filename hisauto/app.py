@@ -5,16 +5,19 @@ from __future__ import annotations
 import os
 import secrets
 import shutil
-from collections.abc import Callable, Iterator, Mapping, Sequence
+import socket
+from collections.abc import Callable, Iterator, Mapping
 from concurrent.futures import ThreadPoolExecutor
 from contextlib import contextmanager
 from dataclasses import dataclass
 from datetime import datetime
-from functools import cached_property
+from functools import cache, cached_property
+from hashlib import sha256
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, Literal
 
-from hisauto.approval.card import REPORTED_AT, Card, Fact
+from hisauto.answers import check_gate, check_work
+from hisauto.approval.card import EVIDENCE, REPORTED_AT, Card, Fact
 from hisauto.approval.signing import SigningKey, find_key, sign
 from hisauto.audit import checkpoint
 from hisauto.audit.note import NodeKey, VerifierKey
@@ -22,44 +25,33 @@ from hisauto.clock import Clock, SystemClock, stamp
 from hisauto.errors import NotFound, Refused, UsageError
 from hisauto.model.action import Action
 from hisauto.model.journal import Journal
-from hisauto.model.run import Decision, RunView
+from hisauto.model.person import at
+from hisauto.model.run import STOP_ROLLBACK, Decision, RunState, RunView
 from hisauto.plan import guards
 from hisauto.plan.build import build
-from hisauto.plan.look import Looker, Seen
+from hisauto.plan.hosts import Discovered
+from hisauto.plan.look import Looker
+from hisauto.plan.nesting import Find, spaces
+from hisauto.plan.pins import Sources, lay_out, pinned_files
 from hisauto.plan.plan import Plan
-from hisauto.plan.preview import Line, preview
+from hisauto.plan.planned import Planned as Planned
+from hisauto.plan.preview import preview
 from hisauto.plan.scope import Scope
 from hisauto.runbook.documents import Runbook
 from hisauto.site.inventory import Inventory
-from hisauto.site.site import Site, find_site
+from hisauto.site.site import Site, find_site, runbooks_of
 
 if TYPE_CHECKING:
     from hisauto.engine.drive import Drive
     from hisauto.engine.node import Node
     from hisauto.engine.world import SiteWorld
     from hisauto.model.transport import Transport
+    from hisauto.publish.publisher import Publisher
     from hisauto.store.store import Store
 
 LOOK = "look-"
 """Begins the name under which hosts are looked at without a run."""
 USUAL_KEYS = ("id_ed25519", "id_ecdsa", "id_rsa", "id_ed25519_sk", "id_ecdsa_sk")
-
-
-@dataclass(frozen=True)
-class Planned:
-    """A plan, and what was seen when it was made."""
-
-    plan: Plan
-    files: Mapping[str, bytes]
-    found: Mapping[str, Seen]
-    guards: Sequence[tuple[str, Seen]]
-    lines: Sequence[Line]
-    """What each step would do; empty when nobody asked."""
-
-    @property
-    def ready(self) -> bool:
-        """Every guard said yes."""
-        return all(seen.truth.value == "true" for _, seen in self.guards)
 
 
 @dataclass(frozen=True)
@@ -84,6 +76,10 @@ class App:
     def find(cls, site: Path | None, start: Path) -> App:
         """The site that was named, or the nearest one upward."""
         return cls(site if site is not None else find_site(start))
+
+    def fresh(self) -> App:
+        """The site with its people and inventory as they are now, not as this one started with."""
+        return App(self.site.root, self.clock)
 
     # ---------------------------------------------------------------- parts, made when first needed
     @cached_property
@@ -113,6 +109,7 @@ class App:
             "ssh": SshTransport(
                 known_hosts=[ssh.known_hosts],
                 keys=Keys([self.site.root / k for k in ssh.keys], agent=ssh.agent),
+                lookup=lambda host: self.inventory.vars(host),
                 connect_timeout=ssh.connect_timeout,
                 silence=ssh.keepalive * 3,
             ),
@@ -122,7 +119,7 @@ class App:
     # ---------------------------------------------------------------- runbooks and plans
     def runbook_files(self) -> list[Path]:
         """Every runbook of the site, by name."""
-        return sorted(p for folder in self.site.paths("runbooks") for p in folder.glob("*.yml"))
+        return [path for folder in self.site.paths("runbooks") for path in runbooks_of(folder)]
 
     def read_runbook(self, path: Path) -> Runbook:
         """Read and check one. Raises ``Invalid`` with every mistake in it."""
@@ -136,45 +133,65 @@ class App:
 
     def runbook(self, name: str) -> Runbook:
         """By its name, or by the path of its file. Raises ``NotFound`` with the nearest name."""
+        return self.read_runbook(self.runbook_file(name))
+
+    def runbook_file(self, name: str) -> Path:
+        """As ``runbook``, the file."""
         from difflib import get_close_matches
 
         files = self.runbook_files()
         for path in files:
             if path.stem == name:
-                return self.read_runbook(path)
+                return path
         if name.endswith((".yml", ".yaml")) and Path(name).is_file():
-            return self.read_runbook(Path(name).absolute())
+            return Path(name).absolute()
         near = get_close_matches(name, [p.stem for p in files], 1)
         raise NotFound(
             f"there is no runbook '{name}'",
             hint=f"did you mean '{near[0]}'?" if near else "`hisauto runbooks` lists them",
         )
 
+    @contextmanager
+    def looking(
+        self, name: str, params: Mapping[str, str]
+    ) -> Iterator[tuple[Plan, dict[str, bytes], Discovered, Callable[[str], Looker]]]:
+        """A plan, its pinned files, the hosts as found, and eyes in each of its runbooks. Raises ``Refused``."""
+        find = cache(self.runbook)
+        files = self._files(name, find)
+        digests = {name: sha256(data).hexdigest() for name, data in files.items()}
+        pinned = self._pinned(digests, {digests[name]: data for name, data in files.items()}.__getitem__)
+        with self._world(f"{LOOK}{secrets.token_hex(4)}", pinned) as world:
+            run: dict[str, Any] = dict.fromkeys(("id", "incident", "level", "requester", "reason", "end"))
+            looker = Looker(Scope(world, {"hosts": {}, "run": run}), self.clock)
+            plan, found = build(
+                find(name), params, looker, site=self.site.id, people=self.site.people_digest, files=digests, find=find
+            )
+
+            def at(space: str) -> Looker:
+                return looker.within(Scope(world, plan.names(space, **run), space=space))
+
+            yield plan, files, found, at
+
+    def _files(self, name: str, find: Find) -> dict[str, bytes]:
+        """What a runbook and those that are steps in it need, by its name in a plan. Raises as ``Sources.pin``."""
+        files: dict[str, bytes] = {}
+        for space, called in spaces(name, find):
+            sources = Sources(self.runbook_file(called).parent, self.site.paths("roles"))
+            files |= pinned_files(find(called), self.actions, sources, space)
+        return files
+
     def plan(self, name: str, params: Mapping[str, str], *, ahead: bool = True) -> Planned:
         """Discover, take guards, look ahead at every step; touch nothing. Raises ``Refused`` when it can't be told."""
-        runbook = self.runbook(name)
-        with self._world(f"{LOOK}{secrets.token_hex(4)}", Path()) as world:
-            run = {"id": None, "incident": None, "level": None, "requester": None, "reason": None, "end": None}
-            looker = Looker(Scope(world, {"hosts": {}, "run": run}), self.clock)
-            plan, found, files = build(
-                runbook,
-                params,
-                looker,
-                site=self.site.id,
-                people=self.site.people_digest,
-                roles=self.site.paths("roles"),
-            )
-            world.files = self._pinned(plan, {plan.files[name]: data for name, data in files.items()}.__getitem__)
-            at = looker.within(Scope(world, plan.names(**run)))
-            with ThreadPoolExecutor(1) as pool:
-                lines = pool.submit(preview, plan, at) if ahead else None
-                taken = [(title, seen) for title, _, seen in guards.take(runbook, at, patient=False)]
-                return Planned(plan, files, found.seen, taken, lines.result() if lines is not None else ())
+        with self.looking(name, params) as (plan, files, found, at), ThreadPoolExecutor(1) as pool:
+            lines = pool.submit(preview, plan, at) if ahead else None
+            taken = [(title, seen) for _, (title, _, seen) in guards.take_all(plan, at, patient=False)]
+            window = self.site.permission(plan.runbook.kind, plan.runbook.window, self.clock.now())
+            return Planned(plan, files, found.seen, taken, lines.result() if lines is not None else (), window)
 
     # ---------------------------------------------------------------- people and what they sign
     def signer(self, person: str | None, key: Path | None, further: Mapping[str, Path] | None = None) -> Signer:
         """Who is at the keyboard: the person that was named, else the one whose key is at hand."""
-        people = self.site.people
+        people = at(self.site.people, self.clock.now())
         if not people:
             raise UsageError("this site has no people yet", hint="list them under `people:` in hisauto.yml")
         if person is not None and person not in people:
@@ -187,6 +204,9 @@ class App:
             try:
                 return Signer(who, find_key(candidates, people[who].keys))
             except NotFound:
+                if person is not None and people[who].silent:
+                    whys = "; ".join(f"a key of {who} {why}" for why in people[who].silent.values())
+                    raise Refused(whys, hint="sign with another, or have hisauto.yml changed") from None
                 if person is not None:
                     raise
         raise NotFound(
@@ -207,13 +227,16 @@ class App:
         """Sign and submit a run. Raises ``Refused``."""
         from hisauto.store.rows import Submission
 
-        if not self.site.may(by.person, "run"):
+        if not self.site.may(by.person, "run", self.clock.now()):
             raise Refused(
                 f"{by.person} may not run runbooks here", hint="`may: {run: …}` in hisauto.yml lists the roles"
             )
         if (incident is None) != (level is None):
             raise UsageError("an incident has a level, and a level an incident", hint="--incident REF --level 1")
         plan, now, run = planned.plan, self.clock.now(), self.store.fresh_id()
+        window = self.site.permission(plan.runbook.kind, plan.runbook.window, now)
+        if not window.granted:
+            raise Refused(f"not now: {window.why}")
         since = Fact(name=REPORTED_AT, value=stamp(reported_at or now), source="the requester", taken_at=stamp(now))
         card = self._card("run", run, plan.digest, by.person, reason, incident=incident, level=level, facts=(since,))
         request = self._signed("run", "run", card, by)
@@ -230,6 +253,7 @@ class App:
                 incident=incident,
                 level=level,
                 blobs=list(planned.files.values()),
+                parts=[(p.runbook.runbook, p.runbook.version, p.digest) for p in plan.parts.values()],
             )
         )
 
@@ -241,12 +265,13 @@ class App:
         by: Signer,
         *,
         reason: str = "",
+        evidence: str = "",
         break_glass: bool = False,
     ) -> bool:
         """Sign and send an answer to what a run waits for. False: it had been given already. Raises ``Refused``."""
-        kind = question["kind"]
+        kind, person = question["kind"], self.site.people[by.person].at(self.clock.now())
         if kind == "gate":
-            self._check_gate(run, question, by, break_glass)
+            check_gate(run, question, answer, person, break_glass)
             what: Literal["approve", "reject"] = "reject" if answer == "no" else "approve"
             card = self._card(
                 what, run.id, run.digest, by.person, reason, gate=question["id"], question=question["question"],
@@ -254,8 +279,13 @@ class App:
                 answer=None if answer in ("yes", "no") else answer, break_glass=break_glass,
                 incident=run.incident if break_glass else None, level=run.level if break_glass else None,
             )  # fmt: skip
+        elif kind == "manual":
+            check_work(question, answer, person, evidence)
+            fact = Fact(name=EVIDENCE, value=evidence, source=by.person, taken_at=stamp(self.clock.now()))
+            card = self._card("decide", run.id, run.digest, by.person, reason, gate=question["id"],
+                              question=question["do"], answer=answer, facts=(fact,) if evidence else ())  # fmt: skip
         else:
-            if not self.site.may(by.person, "decide"):
+            if not self.site.may(by.person, "decide", self.clock.now()):
                 raise Refused(
                     f"{by.person} may not decide here", hint="`may: {decide: …}` in hisauto.yml lists the roles"
                 )
@@ -266,25 +296,15 @@ class App:
 
     def cancel(self, run: RunView, by: Signer, reason: str) -> bool:
         """Sign and send a cancel. Raises ``Refused``."""
-        if not self.site.may(by.person, "cancel"):
+        if not self.site.may(by.person, "cancel", self.clock.now()):
             raise Refused(
                 f"{by.person} may not cancel runs here", hint="`may: {cancel: …}` in hisauto.yml lists the roles"
             )
+        if run.state is RunState.rolling_back:  # it is cancelled, or failed: this is a word against its way back
+            card = self._card("decide", run.id, run.digest, by.person, reason, gate=STOP_ROLLBACK, answer="stop")
+            return self.store.decide(run.id, self._signed(STOP_ROLLBACK, "stop", card, by))
         card = self._card("cancel", run.id, run.digest, by.person, reason)
         return self.store.decide(run.id, self._signed("cancel", "cancel", card, by))
-
-    def _check_gate(self, run: RunView, question: Mapping[str, Any], by: Signer, break_glass: bool) -> None:
-        """Say no before anything is signed; the node looks again by itself."""
-        roles = self.site.people[by.person].roles
-        if roles.isdisjoint(question["by"]):
-            raise Refused(f"{by.person} is none of {', '.join(question['by'])}")
-        if by.person == run.requester and not break_glass:
-            raise Refused(f"{by.person} asked for this run and can't approve it", hint="another person has to")
-        if break_glass and not (question["break_glass"] and run.level == 1 and run.incident):
-            raise Refused(
-                "the glass can't be broken here",
-                hint="it takes a gate that allows it and a run with --incident REF --level 1",
-            )
 
     def _card(self, what: Any, run: str, digest: str, person: str, reason: str, **more: Any) -> Card:
         return Card(
@@ -316,22 +336,18 @@ class App:
     def trusted_keys(self) -> list[VerifierKey]:
         return [self.node_key.verifier]
 
-    @property
-    def published_files(self) -> tuple[Path, ...]:
-        """Where checkpoints go besides the database."""
-        configured = tuple(self.site.root / p for p in self.site.settings.audit.publish)
-        return configured or (self.site.folder("audit") / "checkpoints",)
+    @cached_property
+    def publisher(self) -> Publisher:
+        """Brings checkpoints to the site's places."""
+        from hisauto.publish.publisher import Publisher
+        from hisauto.publishing import places
+
+        return Publisher(self.store, places(self))
 
     def publish(self) -> None:
-        """Sign the log as it is now, and append what is new to the published files."""
+        """Sign the log as it is now, and have that published. A place that fails is on record, and raises nothing."""
         self.store.checkpoint(lambda head, at: checkpoint.sign(head, self.site.id, at, self.node_key))
-        for stored in self.store.checkpoints(unpublished=True):
-            for path in self.published_files:
-                with path.open("a") as file:
-                    file.write(stored.text + "\n")
-                    file.flush()
-                    os.fsync(file.fileno())
-            self.store.mark_published(stored.size)
+        self.publisher.push()
 
     # ---------------------------------------------------------------- driving
     @contextmanager
@@ -352,38 +368,21 @@ class App:
         from hisauto.engine.drive import Drive
 
         run = journal.view().id
-        fresh = App(self.site.root, self.clock)  # people and inventory as they are now, not as the node started with
+        fresh = self.fresh()
         fresh.__dict__["store"] = self.store
         plan = Plan.from_json(journal.plan())
-        with fresh._world(run, self._pinned(plan, self.store.blob)) as world:
+        with fresh._world(run, self._pinned(plan.files, self.store.blob)) as world:
             yield Drive(journal, world, self.clock)
             if journal.view().state.ended:
                 shutil.rmtree(world.work, ignore_errors=True)
 
-    def _pinned(self, plan: Plan, content: Callable[[str], bytes]) -> Path:
-        """The plan's files as they were approved, laid out under its digest. ``content``: a file by its SHA-256."""
-        folder = self.site.folder("files", plan.digest)
-        for name, sha256 in plan.files.items():
-            path = folder / name
-            if not path.is_file():
-                path.parent.mkdir(parents=True, exist_ok=True)
-                part = path.with_name(f"{path.name}.{os.getpid()}.part")
-                part.write_bytes(content(sha256))
-                part.rename(path)
-        return folder
+    def _pinned(self, files: Mapping[str, str], content: Callable[[str], bytes]) -> Path:
+        return lay_out(files, content, self.site.folder("files"))
 
-    def node(self, name: str | None = None) -> Node:
-        """A node of this site."""
-        from hisauto.engine.durable import Durable
+    def node(self) -> Node:
+        """A node of this site, under a name that no other has had."""
         from hisauto.engine.node import Node
 
-        own = name or f"{self.site.id}-1"
-        return Node(
-            self.store,
-            lambda drive: Durable(self.store.engine, self.site.database_url, own, drive),
-            self.drive,
-            self.publish,
-            self.clock,
-            name=own,
-            every=self.site.settings.audit.every,
-        )
+        name = f"{socket.gethostname()}-{secrets.token_hex(3)}"
+        every = self.site.settings.audit.every
+        return Node(self.store, self.drive, self.publish, self.clock, name=name, every=every)

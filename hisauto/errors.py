@@ -10,6 +10,7 @@ HisautoError
 │   └── BadSignature
 ├── Superseded      a newer epoch drives this run; stop at once, write nothing
 └── Broken          the log or the database is not what it should be (exit 4)
+    └── RecordAway  the database can't be reached, and may be later (exit 5)
 
 The class docstring is the default message. Library errors are mapped at the boundary with ``raise … from``.
 """
@@ -82,3 +83,9 @@ class Broken(HisautoError):
     """The record is not what it should be."""
 
     exit_code = 4
+
+
+class RecordAway(Broken):
+    """The database can't be used now."""
+
+    exit_code = 5

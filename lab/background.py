@@ -7,7 +7,6 @@ import select
 import signal
 import subprocess
 import sys
-import threading
 import time
 from pathlib import Path
 
@@ -42,14 +41,14 @@ def stop(process: subprocess.Popen[bytes]) -> None:
         raise LabError(f"It ended with {process.returncode}: {said.decode(errors='replace').strip()[-500:]}")
 
 
-def until_told(ended: threading.Event) -> None:
-    """Return at SIGTERM, SIGINT, at the end of standard input if that is a pipe, or when ``ended`` is set."""
-    told = threading.Event()
+def until_told() -> None:
+    """Return at SIGTERM, at SIGINT, or at the end of standard input if that is a pipe."""
+    told: list[int] = []  # not an Event: a handler that sets one stops for ever if it interrupts whoever waits for it
     for number in (signal.SIGTERM, signal.SIGINT):
-        signal.signal(number, lambda *_: told.set())
+        signal.signal(number, lambda heard, _: told.append(heard))
     piped = not os.isatty(0)
-    while not (told.is_set() or ended.is_set()):
+    while not told:
         if not piped:
-            told.wait(0.1)
+            time.sleep(0.1)
         elif select.select([0], [], [], 0.1)[0] and not os.read(0, 4096):
             return

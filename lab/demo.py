@@ -31,9 +31,14 @@ from lab.demo_load import Load, Proof
 from lab.demo_run import DemoRun
 from lab.demo_site import REPOSITORY, DemoSite, alone
 from lab.errors import LabError
+from lab.layout import Kind
 
 INTERRUPTED = 130
-WARM_UP = 1.5
+MADE_OF: dict[Kind, str] = {
+    "processes": "process trees on loopback",
+    "machines": "machines, each with a systemd, a network and a disk of its own",
+}
+WARM_UP = 0.8
 """Seconds of load before anything breaks."""
 
 
@@ -80,9 +85,10 @@ class Demo:
         return self.result(checks)
 
     def hospital(self) -> Load:
-        self.heading("A hospital of five hosts comes up", "搭建五台主机的医院")
+        self.heading("A hospital comes up", "搭建医院")
         self.site.renew()
-        lab.up(self.site.root, fresh=True, progress=self.say)
+        kind = self.kind()
+        lab.up(self.site.root, kind=kind, fresh=True, progress=self.say)
         facts = sitefiles.read(self.site.root)
         if facts is None:
             raise LabError("the lab has come up without its record")
@@ -93,6 +99,16 @@ class Demo:
         time.sleep(WARM_UP)
         self.say(f"registration desk: {facts['urls']['registration']}/   database: {facts['proxy']['address']}")
         return load
+
+    def kind(self) -> Kind:
+        """The kind of lab that is demanded, or the best that this machine carries; says which, and what it lacks."""
+        best, kind = prereq.best(), prereq.demanded()
+        kind = kind or best.kind
+        self.say(f"Its hosts are {MADE_OF[kind]}.")
+        self.say("It can't show " + "; ".join(f"{what} ({why})" for what, why in prereq.LEFT_OUT[kind]) + ".")
+        if kind != best.kind or best.lacking:
+            self.say(f"For machines it would take: {'; '.join(best.lacking) or f'no {prereq.CHOICE}'}.")
+        return kind
 
     def power_cut(self) -> datetime:
         self.heading("The primary database loses its power", "主库突然断电")
@@ -207,7 +223,7 @@ def play(folder: Path, keep: bool) -> int:
     """One demo, whatever the last one left. Raises HisautoError."""
     unattended = os.environ.get("CI", "").lower() not in ("", "0", "false")
     attended = sys.stdin.isatty() and sys.stdout.isatty() and not unattended
-    prereq.check()
+    prereq.check(prereq.demanded() or "processes")
     with alone(folder) as site, told_to_end():
         demo = Demo(site, attended, Console(highlight=False, width=None if sys.stdout.isatty() else 120))
         kept = finished = False

@@ -15,7 +15,6 @@ import psycopg
 import lab
 from lab import watcher, writer
 from lab.errors import LabError
-from lab.layout import APPS
 
 DEPARTMENTS = ("内科 Internal medicine", "外科 Surgery", "儿科 Paediatrics", "急诊 Emergency")
 WRITES, REGISTRATIONS = 20.0, 4.0
@@ -97,7 +96,7 @@ class Load:
             lost = len(writer.losses(self.ledger, self.facts["dsn"]["proxy"]))
         except psycopg.Error as error:
             raise LabError(f"what became of the writes can't be told: {str(error).strip()}") from None
-        ledgers = [json.loads(lab.on_host(self.site, app, "app ledger")) for app in APPS]
+        ledgers = [json.loads(lab.on_host(self.site, app, "app ledger")) for app in self.facts["apps"]]
         return Proof(
             found.longest_gap, found.acknowledged, lost,
             sum(x["acknowledged"] for x in ledgers), sum(x["missing"] for x in ledgers),

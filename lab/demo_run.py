@@ -36,11 +36,10 @@ class DemoRun:
     rejected: bool = False
 
     def go(self, attended: bool) -> dict[str, Any]:
-        """From the request to the end; the run as ``hisauto show --json`` has it. Raises LabError."""
-        if attended:
-            self._attended()
-        else:
-            self._unattended()
+        """From the request to the end; its id, state and summary. Raises LabError."""
+        if not attended:
+            return self._unattended()
+        self._attended()
         shown = self.site.run("--json", "show", self.run)
         try:
             found: dict[str, Any] = json.loads(shown.stdout)
@@ -53,10 +52,11 @@ class DemoRun:
         return ("--as", ASKER, "run", self.runbook, *self.arguments, "--yes")
 
     # ---------------------------------------------------------------- nobody to ask
-    def _unattended(self) -> None:
+    def _unattended(self) -> dict[str, Any]:
         child = self.site.start("--json", *self._request, stdout=subprocess.PIPE, stderr=subprocess.PIPE)
         assert child.stdout and child.stderr
         answers: list[Future[None]] = []
+        ended: dict[str, Any] = {}
         with child, ThreadPoolExecutor(len(self.people)) as pool:
             for event in events(child.stdout):
                 self.run = self.run or event.get("run") or ""
@@ -68,6 +68,8 @@ class DemoRun:
                     raise LabError(f"{self.run} waits for somebody to decide: {event['data']['question'].get('why')}")
                 if waits_for(event) == "gate" and not answers:
                     answers = [pool.submit(self._approve, person) for person in self.people]
+                if event["kind"] == "run.ended":
+                    ended = {"id": self.run, "state": event["data"]["state"], "summary": event["data"]["summary"]}
             beside = child.stderr.read().strip()
         for answer in answers:
             answer.result()
@@ -75,6 +77,9 @@ class DemoRun:
             raise LabError(f"{self.runbook} was not started: {beside}")
         for line in beside.splitlines():
             self.say(line)
+        if not ended:
+            raise LabError(f"{self.run} has not ended, and nobody watches it any more")
+        return ended
 
     def _approve(self, person: str) -> None:
         """Say yes. A run is not at its gate for the moment in which it reads another one's answer: asked again."""

@@ -2,18 +2,19 @@
 
 from __future__ import annotations
 
-from lab.layout import APPS, HTTP_PORT, PG_PORT, Lab
+from pathlib import Path
+
+from lab.layout import HTTP_PORT, PG_PORT, Lab
 
 
-def configuration(lab: Lab) -> str:
-    """All of HAProxy's configuration but the backend ``his_db``."""
-    run, address = lab.host("lb1") / "run", lab.address("lb1")
-    servers = "".join(f"  server {app} {lab.address(app)}:{HTTP_PORT} check\n" for app in APPS)
+def configuration(lab: Lab, address: str, socket: str, state: Path | str) -> str:
+    """All of HAProxy's configuration but the backend ``his_db``. ``socket``: path and options of the control socket."""
+    servers = "".join(f"  server {app} {lab.address(app)}:{HTTP_PORT} check\n" for app in lab.apps)
     return f"""\
 global
   maxconn 400
-  stats socket {run}/haproxy.sock mode 600 level admin
-  server-state-file {run}/servers.state
+  stats socket {socket} level admin
+  server-state-file {state}
   # sessions to the old server are cut soon after the proxy is pointed elsewhere
   hard-stop-after 300ms
 

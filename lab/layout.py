@@ -18,9 +18,11 @@ from typing import Literal
 from lab.errors import LabError
 
 Replication = Literal["sync", "async"]
+Kind = Literal["processes", "machines"]
+Tool = Literal["pg", "lb", "app", "repo", "none"]
 
 BASE = Path("/var/tmp")  # noqa: S108 - the folder itself is 0700 and its owner is checked
-SSH_PORT, PG_PORT, HTTP_PORT = 2222, 15432, 18080
+SSH_PORT, PG_PORT, HTTP_PORT, TLS_PORT = 2222, 15432, 18080, 18443
 
 
 @dataclass(frozen=True)
@@ -28,7 +30,7 @@ class Machine:
     """A host of the lab hospital: the last part of its address, its host tool, and the ports that clients use."""
 
     octet: int
-    tool: Literal["pg", "lb", "app"]
+    tool: Tool
     ports: tuple[int, ...]
 
 
@@ -39,8 +41,14 @@ HOSTS: dict[str, Machine] = {
     "app1": Machine(31, "app", (SSH_PORT, HTTP_PORT)),
     "app2": Machine(32, "app", (SSH_PORT, HTTP_PORT)),
 }
+MORE_HOSTS: dict[str, Machine] = {
+    "app3": Machine(33, "app", (SSH_PORT, HTTP_PORT)),
+    "repo1": Machine(51, "repo", (SSH_PORT, HTTP_PORT)),
+    "ins1": Machine(41, "none", (SSH_PORT,)),
+    "nhsa": Machine(42, "none", (SSH_PORT,)),
+}
+"""Of the machines lab only."""
 DATABASES = tuple(name for name, machine in HOSTS.items() if machine.tool == "pg")
-APPS = tuple(name for name, machine in HOSTS.items() if machine.tool == "app")
 
 
 def folder_of(site: Path) -> Path:
@@ -54,14 +62,24 @@ class Lab:
 
     folder: Path
     prefix: str
-    """The first three parts of every address, ``127.A.B``."""
+    """The first three parts of every address, ``127.A.B`` or ``10.A.B``."""
     user: str
-    """Who owns the lab and is every host's only user."""
+    """Whom ssh logs in as. Of the process lab: who owns it and is every host's only user."""
     replication: Replication
+    kind: Kind = "processes"
     complete: bool = False
 
+    @property
+    def hosts(self) -> dict[str, Machine]:
+        return HOSTS if self.kind == "processes" else {**HOSTS, **MORE_HOSTS}
+
+    @property
+    def apps(self) -> tuple[str, ...]:
+        """The hosts of the registration service."""
+        return tuple(name for name, machine in self.hosts.items() if machine.tool == "app")
+
     def address(self, host: str) -> str:
-        return f"{self.prefix}.{HOSTS[host].octet}"
+        return f"{self.prefix}.{self.hosts[host].octet}"
 
     def host(self, name: str) -> Path:
         return self.folder / "hosts" / name
@@ -73,6 +91,11 @@ class Lab:
     @property
     def template(self) -> Path:
         return self.folder / "template"
+
+    @property
+    def passwords(self) -> Path:
+        """Of the database roles, JSON. In the process lab they are part of the template."""
+        return (self.template if self.kind == "processes" else self.keys) / "passwords.json"
 
     def save(self) -> Lab:
         """Write the record, whole or not at all."""
@@ -89,7 +112,9 @@ def load(folder: Path) -> Lab | None:
     """The record of the lab in ``folder``; ``None`` if there is none that can be read."""
     try:
         data = json.loads((folder / "lab.json").read_text())
-        return Lab(folder, str(data["prefix"]), str(data["user"]), data["replication"], bool(data["complete"]))
+        return Lab(
+            folder, str(data["prefix"]), str(data["user"]), data["replication"], data["kind"], bool(data["complete"])
+        )
     except (OSError, ValueError, KeyError, TypeError):
         return None
 

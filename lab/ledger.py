@@ -35,7 +35,7 @@ class Ledger:
     """The writing side. One line is one write, so lines of several threads don't mix."""
 
     def __init__(self, path: Path) -> None:
-        self.file = os.open(path, os.O_WRONLY | os.O_CREAT | os.O_APPEND | os.O_CLOEXEC, 0o600)
+        self.file = os.open(path, os.O_WRONLY | os.O_CREAT | os.O_APPEND | os.O_CLOEXEC | os.O_DSYNC, 0o600)
 
     def note(self, number: int, at: datetime) -> None:
         """Before the answer goes out. Raises OSError: then nothing may be acknowledged."""

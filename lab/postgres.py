@@ -14,12 +14,7 @@ from lab.layout import DATABASES, PG_PORT, Lab
 
 ROLES = ("postgres", "repl", "his", "hisauto", "watcher")
 
-CONF = f"""\
-port = {PG_PORT}
-include = '../etc/host.conf'            # per host; the rest is copied by a clone or a rewind
-unix_socket_directories = ''
-dynamic_shared_memory_type = mmap       # nothing in /dev/shm that a power cut would leave
-shared_buffers = 16MB
+COMMON = """\
 max_connections = 60
 wal_level = replica
 hot_standby = on
@@ -31,12 +26,26 @@ wal_receiver_status_interval = 1s
 wal_receiver_timeout = 5s
 wal_sender_timeout = 5s
 wal_retrieve_retry_interval = 500ms
-fsync = off                             # no power cut of the lab loses the page cache
+"""
+"""What holds in every kind of lab."""
+
+CONF = f"""\
+port = {PG_PORT}
+include = '../etc/host.conf'            # per host; the rest is copied by a clone or a rewind
+unix_socket_directories = ''
+dynamic_shared_memory_type = mmap       # nothing in /dev/shm that a power cut would leave
+shared_buffers = 16MB
+{COMMON}fsync = off                             # no power cut of the lab loses the page cache
 logging_collector = off
 log_line_prefix = '%m [%p] '
 """
 
-HBA = "host all all 127.0.0.0/8 scram-sha-256\nhost replication repl 127.0.0.0/8 scram-sha-256\n"
+
+
+def hba(network: str) -> str:
+    """Who may log in from where, with a password."""
+    return f"host all all {network} scram-sha-256\nhost replication repl {network} scram-sha-256\n"
+
 
 REWIND = (
     "grant execute on function pg_ls_dir(text,boolean,boolean), pg_stat_file(text,boolean),"
@@ -64,6 +73,20 @@ SCHEMA = [
     "grant execute on function note_replication() to his",
     "grant select on registrations, writes, replication_seen to hisauto",
 ]
+
+
+def roles(passwords: dict[str, str]) -> list[str]:
+    """SQL that makes the roles and the empty database."""
+    return [
+        *(f"create role {role} login {'replication' if role == 'repl' else ''} password '{passwords[role]}'"
+          for role in ROLES if role != "postgres"),
+        "grant pg_monitor to hisauto", REWIND, "create database his owner his",
+    ]  # fmt: skip
+
+
+def new_passwords() -> dict[str, str]:
+    """``{database role: password}``, made on the spot."""
+    return {role: secrets.token_hex(16) for role in ROLES}
 
 
 def bindir() -> Path:
@@ -95,7 +118,7 @@ def make_template(lab: Lab) -> None:
     aside = lab.folder / "template.new"
     shutil.rmtree(aside, ignore_errors=True)
     aside.mkdir(mode=0o700)
-    data, passwords = aside / "data", {role: secrets.token_hex(16) for role in ROLES}
+    data, passwords = aside / "data", new_passwords()
     (aside / "passwords.json").touch(mode=0o600)
     (aside / "passwords.json").write_text(json.dumps(passwords))
     (aside / "pw").touch(mode=0o600)
@@ -108,12 +131,8 @@ def make_template(lab: Lab) -> None:
     (aside / "pw").unlink()
     if done.returncode != 0:
         raise LabError(f"initdb failed: {done.stderr.strip()[-500:]}")
-    (data / "pg_hba.conf").write_text(HBA)
-    _single(data, "postgres", [
-        *(f"create role {role} login {'replication' if role == 'repl' else ''} password '{passwords[role]}'"
-          for role in ROLES if role != "postgres"),
-        "grant pg_monitor to hisauto", REWIND, "create database his owner his",
-    ])  # fmt: skip
+    (data / "pg_hba.conf").write_text(hba("127.0.0.0/8"))
+    _single(data, "postgres", roles(passwords))
     _single(data, "his", SCHEMA)
     (data / "postgresql.conf").write_text(CONF)
     aside.rename(lab.template)

@@ -14,10 +14,16 @@ import sys
 from collections.abc import Iterator
 from dataclasses import dataclass
 from pathlib import Path
+from typing import get_args
 
 from lab.errors import LabError
+from lab.layout import Kind
+from lab.machines import trial
 from lab.postgres import bindir
 
+KINDS: tuple[Kind, ...] = get_args(Kind)
+CHOICE = "HISAUTO_LAB"
+"""Environment variable: the kind of lab that is demanded."""
 PROGRAMS = {  # program → Debian package that brings it
     "/usr/sbin/sshd": "openssh-server",
     "/usr/lib/openssh/sftp-server": "openssh-sftp-server",
@@ -38,38 +44,86 @@ POLICY = Path("/usr/sbin/policy-rc.d")
 NO_START = "#!/bin/sh\n# hisauto: the lab starts its own processes; what is being installed stays off\nexit 101\n"
 
 
-def missing() -> list[str]:
-    """Debian packages that the process lab needs and that aren't installed, in alphabetical order."""
-    packages = {package for program, package in PROGRAMS.items() if shutil.which(program) is None}
-    try:
-        bindir()
-    except LabError:
-        packages.add("postgresql")
+MACHINE_PROGRAMS = {
+    "systemd-nspawn": "systemd-container",
+    "mmdebstrap": "mmdebstrap",
+    "mkfs.ext4": "e2fsprogs",
+    "mount": "mount",
+    "unshare": "util-linux",
+    "nsenter": "util-linux",
+    "ip": "iproute2",
+    "tc": "iproute2",
+    "ssh": "openssh-client",
+    "ssh-keygen": "openssh-client",
+}
+
+
+def missing(kind: Kind = "processes") -> list[str]:
+    """Debian packages that this kind of lab needs and that aren't installed, in alphabetical order."""
+    programs = PROGRAMS if kind == "processes" else MACHINE_PROGRAMS
+    packages = {package for program, package in programs.items() if shutil.which(program) is None}
+    if kind == "processes":
+        try:
+            bindir()
+        except LabError:
+            packages.add("postgresql")
     return sorted(packages)
+
+
+def obstacles() -> list[str]:
+    """Why this machine can't carry the machines lab, beside packages; empty if it can. Tried, not guessed."""
+    if os.geteuid() != 0:
+        return ["it takes root"]
+    return trial.obstacles()
 
 
 @dataclass(frozen=True)
 class Best:
-    """The best lab that this machine can carry, and what it can't show."""
+    """The best lab that this machine can carry, and what is left out."""
 
-    kind: str
+    kind: Kind
     skipped: tuple[tuple[str, str], ...]
     """What can't be shown here, each with the reason."""
+    lacking: tuple[str, ...] = ()
+    """What this machine would need for more."""
+
+
+LEFT_OUT: dict[Kind, tuple[tuple[str, str], ...]] = {
+    "processes": (
+        ("loss of what was written but not synced", "the page cache survives a killed process"),
+        ("a network that drops or partitions", "all hosts share this machine's network"),
+        ("a reboot with a new boot id", "a power cut shows in the wiped receipts only"),
+        ("several accounts, sudo and systemd on the hosts", "every host runs as the lab's one user"),
+    ),
+    "machines": (("a kernel that crashes", "all hosts share this machine's kernel"),),
+}
 
 
 def best() -> Best:
-    """Which kind of lab, and what it leaves out. Only the process lab exists so far."""
-    reason = "all hosts share this machine's kernel"
-    return Best("processes", (
-        ("loss of what was written but not synced", "the page cache survives a killed process"),
-        ("a network that drops or partitions", reason),
-        ("a reboot with a new boot id", reason + "; a power cut shows in the wiped receipts only"),
-        ("several accounts, sudo and systemd on the hosts", "every host runs as the lab's one user"),
-    ))  # fmt: skip
+    """Which kind of lab this machine can carry, what that leaves out, and what it would need for more."""
+    packages = missing("machines")
+    lacking = (f"Debian's {', '.join(packages)}",) if packages else tuple(obstacles())
+    kind: Kind = "processes" if lacking else "machines"
+    return Best(kind, LEFT_OUT[kind], lacking)
 
 
-def lab_user() -> pwd.struct_passwd:
-    """Who owns the lab: the caller, or for root ``HISAUTO_LAB_USER`` (default ``postgres``). Raises LabError."""
+def demanded() -> Kind | None:
+    """The kind that ``HISAUTO_LAB`` asks for, if it does. Raises LabError."""
+    said = os.environ.get(CHOICE, "")
+    if said and said not in KINDS:
+        raise LabError(f"{CHOICE} is {said!r}, and has to be one of: {', '.join(KINDS)}")
+    return said if said else None
+
+
+def lab_user(kind: Kind = "processes") -> pwd.struct_passwd:
+    """Who owns the lab: the caller, or for root ``HISAUTO_LAB_USER`` (default ``postgres``). Raises LabError.
+
+    Of machines: root.
+    """
+    if kind == "machines":
+        if os.geteuid() != 0:
+            raise LabError("The machines lab takes root", hint="as root, or: lab up --kind processes")
+        return pwd.getpwuid(0)
     if os.geteuid() != 0:
         try:
             return pwd.getpwuid(os.geteuid())
@@ -91,14 +145,20 @@ def lab_user() -> pwd.struct_passwd:
     return user
 
 
-def check() -> pwd.struct_passwd:
+def check(kind: Kind = "processes") -> pwd.struct_passwd:
     """The lab's user, if everything is there. Raises LabError that names what is missing."""
-    if packages := missing():
+    if packages := missing(kind):
         raise LabError(
             f"Missing: {', '.join(packages)}",
             hint=f"as root: apt-get update && apt-get install -y {' '.join(packages)}",
         )
-    user = lab_user()
+    user = lab_user(kind)
+    if kind == "machines":
+        if found := obstacles():
+            raise LabError(
+                f"This machine can't carry a lab of machines: {'; '.join(found)}", hint="lab up --kind processes"
+            )
+        return user
     if Path(user.pw_shell).name in ("nologin", "false") or not os.access(user.pw_shell, os.X_OK):
         raise LabError(
             f"{user.pw_name} has no login shell ({user.pw_shell or 'none'}), so sshd can't start a session",
@@ -137,14 +197,22 @@ def install(packages: list[str]) -> None:
         raise LabError(f"apt-get could not install {' '.join(packages)}:\n{said}")
 
 
+def _carried() -> list[Kind]:
+    """The kinds of lab that are demanded, or that this machine might carry once it has the packages."""
+    if kind := demanded():
+        return ["processes", kind] if kind == "machines" else [kind]
+    return ["processes"] if os.geteuid() != 0 or trial.no_groups() else ["processes", "machines"]
+
+
 def main() -> int:
     """Whatever the lab needs is here afterwards, or it has been said what is missing."""
     try:
-        packages = missing()
+        packages = sorted({package for kind in _carried() for package in missing(kind)})
         if packages and os.geteuid() == 0 and shutil.which("apt-get"):
             print(f"installing Debian packages: {' '.join(packages)}", flush=True)
             install(packages)
-        check()
+        for kind in _carried() if demanded() else KINDS[:1]:
+            check(kind)
     except LabError as error:
         print(f"lab: {error}" + (f"\n  {error.hint}" if error.hint else ""), file=sys.stderr)
         return error.exit_code

@@ -14,6 +14,7 @@ from collections.abc import Iterable
 from pathlib import Path
 
 PR_SET_PDEATHSIG, PR_SET_CHILD_SUBREAPER = 1, 36
+CLONE_NEWNS = 0x20000
 MARK = "HISAUTO_LAB"
 """Environment variable that every process of a lab inherits; its value is the lab folder."""
 
@@ -22,6 +23,12 @@ def prctl(option: int, value: int) -> None:
     """prctl(2). Raises OSError."""
     if ctypes.CDLL(None, use_errno=True).prctl(option, value, 0, 0, 0) != 0:
         raise OSError(ctypes.get_errno(), "prctl")
+
+
+def own_mounts() -> None:
+    """What this process and its children mount is theirs from here on, and gone with the last. Raises OSError."""
+    if ctypes.CDLL(None, use_errno=True).unshare(CLONE_NEWNS) != 0:
+        raise OSError(ctypes.get_errno(), "unshare")
 
 
 def _stat(pid: int) -> list[str] | None:

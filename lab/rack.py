@@ -5,14 +5,16 @@ It is a subreaper too: if a supervisor is killed, that host's orphans arrive her
 
 from __future__ import annotations
 
+import importlib
 import os
+import select
 import signal
 import sys
-import threading
 import traceback
+from collections.abc import Callable
 from pathlib import Path
 
-from lab import layout, proc, supervisor
+from lab import layout, proc
 
 
 def running(folder: Path) -> int | None:
@@ -31,13 +33,14 @@ def record(folder: Path) -> None:
     new.replace(folder / "rack.pid")
 
 
-def _fork(lab: layout.Lab, name: str) -> int:
+def _fork(lab: layout.Lab, name: str, run: Callable[[layout.Lab, str], None]) -> int:
     pid = os.fork()
     if pid == 0:
         try:
+            signal.set_wakeup_fd(-1)
             signal.signal(signal.SIGTERM, signal.SIG_DFL)
             signal.signal(signal.SIGCHLD, signal.SIG_DFL)
-            supervisor.run(lab, name)
+            run(lab, name)
         except BaseException:
             traceback.print_exc()
         finally:
@@ -59,28 +62,26 @@ def main(folder: Path) -> None:
     if lab is None:
         sys.exit(f"no lab in {folder}")
     proc.prctl(proc.PR_SET_CHILD_SUBREAPER, 1)
-    ending, news = threading.Event(), threading.Event()
-
-    def hear(number: int, _: object) -> None:
-        if number == signal.SIGTERM:
-            ending.set()
-        news.set()
-
-    signal.signal(signal.SIGTERM, hear)
-    signal.signal(signal.SIGCHLD, hear)
+    # A pipe, not an Event: a handler that sets one stops for ever if it interrupts whoever waits for it.
+    news, bell = os.pipe2(os.O_NONBLOCK | os.O_CLOEXEC)
+    signal.set_wakeup_fd(bell, warn_on_full_buffer=False)
+    for number in (signal.SIGTERM, signal.SIGCHLD):
+        signal.signal(number, lambda *_: None)
     record(folder)
-    hosts = {_fork(lab, name) for name in layout.HOSTS}
-    told = False
+    module = {"processes": "lab.supervisor", "machines": "lab.machines.host"}[lab.kind]
+    run = importlib.import_module(module).run
+    hosts = {_fork(lab, name, run) for name in lab.hosts}
+    ending = told = False
     while hosts:
-        if ending.is_set() and not told:
+        if ending and not told:
             proc.send(hosts, signal.SIGTERM)
             told = True
         _collect(hosts)
         if not told:  # a host that is ending has its own children to reap
             mine = {pid for pid, (parent, state) in proc.table().items() if parent == os.getpid() and state not in "ZX"}
             proc.send(mine - hosts, signal.SIGKILL)
-        news.wait(0.02 if told else 1.0)
-        news.clear()
+        if select.select([news], [], [], 0.02 if told else 1.0)[0]:
+            ending = ending or signal.SIGTERM in os.read(news, 65536)
     proc.destroy(os.getpid())
     (folder / "rack.pid").unlink(missing_ok=True)
 

@@ -8,8 +8,11 @@ from lab.errors import LabError
 from lab.layout import SSH_PORT, Lab
 
 
-def on_host(lab: Lab, host: str, command: str, seconds: float = 40.0) -> str:
-    """Run a shell command on a host and return what it prints. Raises LabError, also if it fails."""
+def on_host(lab: Lab, host: str, command: str, seconds: float = 40.0, said: str = "") -> str:
+    """Run a shell command on a host and return what it prints; ``said`` is its input.
+
+    Raises LabError, also if it fails.
+    """
     argv = [
         "ssh", "-F", "none", "-i", f"{lab.keys}/client", "-p", str(SSH_PORT), "-l", lab.user,
         "-o", f"UserKnownHostsFile={lab.keys}/known_hosts", "-o", "GlobalKnownHostsFile=/dev/null",
@@ -17,7 +20,7 @@ def on_host(lab: Lab, host: str, command: str, seconds: float = 40.0) -> str:
         "-o", "BatchMode=yes", "-o", "ConnectTimeout=3", lab.address(host), command,
     ]  # fmt: skip
     try:
-        done = subprocess.run(argv, input="", capture_output=True, text=True, timeout=seconds, check=False)
+        done = subprocess.run(argv, input=said, capture_output=True, text=True, timeout=seconds, check=False)
     except subprocess.TimeoutExpired:
         raise LabError(f"{host}: {command}: not finished within {seconds:.0f} s") from None
     if done.returncode != 0:

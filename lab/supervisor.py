@@ -7,7 +7,6 @@ double fork all stay its descendants: its tree *is* the host, and killing the tr
 from __future__ import annotations
 
 import contextlib
-import json
 import os
 import shutil
 import signal
@@ -16,23 +15,21 @@ import struct
 import subprocess
 import sys
 from pathlib import Path
-from typing import Any, Literal
 
 from lab import proc
 from lab.hostfiles import environment, fresh_run
-from lab.layout import HOSTS, Lab
+from lab.layout import Lab
 from lab.postgres import release
+from lab.supply import Supply
 
 SSHD = "/usr/sbin/sshd"  # sshd re-executes itself and insists on its absolute path
 
 
-class Supervisor:
-    """The power supply of one host. Its verbs: ``on power-cut hang thaw kill stop start state status``."""
+class Supervisor(Supply):
+    """The power supply of one host that is a process tree."""
 
     def __init__(self, lab: Lab, name: str) -> None:
-        self.lab, self.name = lab, name
-        self.dir, self.tool = lab.host(name), HOSTS[name].tool
-        self.state: Literal["on", "hung", "off"] = "off"
+        super().__init__(lab, name)
         self.held: list[socket.socket] = []
         self.env = environment(lab, name)
 
@@ -44,16 +41,12 @@ class Supervisor:
             )
 
     def power_on(self) -> None:
-        """sshd, and what starts at boot: proxy and application, never PostgreSQL.
-
-        A primary that comes back by itself after a failover is a second primary.
-        """
+        """sshd, and what starts at boot."""
         fresh_run(self.dir)
         self.lighten()
         self.spawn(SSHD, "-D", "-e", "-f", str(self.dir / "etc/sshd_config"))
         if self.tool != "pg":
             self.spawn(str(self.dir / "bin" / self.tool), "start")
-        self.state = "on"
 
     def power_off(self) -> None:
         """Exact: nothing runs any more, nothing is left in memory, then the host is dark."""
@@ -65,12 +58,18 @@ class Supervisor:
         shutil.rmtree(self.dir / "run", ignore_errors=True)
         self.darken()
 
+    def freeze(self) -> None:
+        proc.freeze(os.getpid())
+
+    def thaw(self) -> None:
+        proc.send(proc.descendants(os.getpid()), signal.SIGCONT)
+
     def darken(self) -> None:
         """Take the host's ports with a full backlog: the kernel then drops SYNs, and connecting times out.
 
         A dead process refuses; a dead machine doesn't answer.
         """
-        for port in HOSTS[self.name].ports:
+        for port in self.lab.hosts[self.name].ports:
             hole = socket.socket()
             hole.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
             hole.bind((self.lab.address(self.name), port))
@@ -95,62 +94,8 @@ class Supervisor:
             stdout=subprocess.DEVNULL, stderr=subprocess.PIPE, timeout=15, start_new_session=True, check=False,
         )  # fmt: skip
 
-    def service(self) -> str:
-        """``running`` or ``stopped`` as the host's own tool says, ``unknown`` if it can't be asked."""
-        if self.state != "on":
-            return "stopped" if self.state == "off" else "unknown"
-        return {0: "running", 3: "stopped"}.get(self.use_tool("status").returncode, "unknown")
-
-    def do(self, verb: str) -> dict[str, Any]:
-        """Obey one verb and say how things stand. A verb that has nothing left to do is not an error."""
-        state = self.state
-        if verb == "on" and state == "off":
-            self.power_on()
-        elif verb == "power-cut" and state != "off":
-            self.power_off()
-        elif verb == "hang" and state == "on":
-            proc.freeze(os.getpid())
-            self.state = "hung"
-        elif verb == "thaw" and state == "hung":
-            proc.send(proc.descendants(os.getpid()), signal.SIGCONT)
-            self.state = "on"
-        elif verb in ("kill", "stop", "start"):
-            if state != "on":
-                raise RuntimeError(f"the host is {state}")
-            done = self.use_tool(verb)
-            if done.returncode != 0:
-                raise RuntimeError(f"{self.tool} {verb}: {done.stderr.decode(errors='replace').strip()}")
-        elif verb == "hang" and state == "off":
-            raise RuntimeError("the host is off")
-        answer: dict[str, Any] = {"host": self.name, "state": self.state}
-        if verb == "status":
-            answer["service"] = self.service()
-            answer["processes"] = {pid: proc.command(pid) for pid in sorted(proc.descendants(os.getpid()))}
-        return answer
-
-    def answer(self, line: socket.socket) -> None:
-        line.settimeout(2)
-        try:
-            reply = self.do(line.recv(64).decode(errors="replace"))
-        except (OSError, RuntimeError, subprocess.SubprocessError) as error:
-            reply = {"host": self.name, "state": self.state, "error": str(error)}
-        with contextlib.suppress(OSError):  # who asked may have gone
-            line.sendall(json.dumps(reply).encode())
-
-    def serve(self) -> None:
-        """Answer on the host's socket for ever."""
-        with socket.socket(socket.AF_UNIX) as listener:
-            listener.bind(str(self.lab.folder / "sockets" / self.name))
-            listener.listen(16)
-            listener.settimeout(0.2)
-            while True:
-                proc.reap()
-                try:
-                    line, _ = listener.accept()
-                except TimeoutError:
-                    continue
-                with line:
-                    self.answer(line)
+    def processes(self) -> dict[int, str]:
+        return {pid: proc.command(pid) for pid in sorted(proc.descendants(os.getpid()))}
 
 
 def run(lab: Lab, name: str) -> None:

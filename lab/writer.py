@@ -1,6 +1,7 @@
 """A write load with a ledger: every write on a connection of its own, every acknowledgement on record.
 
-``python -m lab.writer LEDGER DSN [RATE]`` writes until its standard input ends. The ledger is JSON lines: first
+``python -m lab.writer LEDGER DSN [RATE [LAB HOST]]`` writes until its standard input ends; with LAB, the folder of a
+lab of machines, from the network of HOST. The ledger is JSON lines: first
 ``{"wall": seconds}``, what to add to the times to get the wall clock; then ``{"n", "ok", "sent", "at"}`` for each
 write, times monotonic; last ``{"end": time}``. An unacknowledged write may or may not be in the database: nobody knows.
 """
@@ -23,6 +24,7 @@ import psycopg
 from lab import background
 from lab.database import connect
 from lab.errors import LabError
+from lab.machines import inside
 
 THREADS = 4
 """So that one write which waits for a dead server does not hide that others would go through."""
@@ -71,18 +73,23 @@ def main(ledger: Path, dsn: str, rate: float) -> None:
     threads = [threading.Thread(target=writer.loop) for _ in range(THREADS)]
     for thread in threads:
         thread.start()
-    background.until_told(writer.ending)
+    background.until_told()
     writer.ending.set()
     for thread in threads:
         thread.join()
     writer.note(end=time.monotonic())
 
 
-def start(dsn: str, ledger: Path, rate: float = 50.0) -> subprocess.Popen[bytes]:
-    """Begin writing to a new ledger; ``stop`` ends it. ``dsn`` names no password. Raises LabError."""
+def start(
+    dsn: str, ledger: Path, rate: float = 50.0, *, at: tuple[Path, str] | None = None
+) -> subprocess.Popen[bytes]:
+    """Begin writing to a new ledger; ``stop`` ends it. ``dsn`` names no password.
+
+    ``at``: the folder of a lab of machines and a host in whose network to write; it takes root. Raises LabError.
+    """
     if ledger.exists():
         raise LabError(f"{ledger} exists already", hint="a ledger belongs to one writer")
-    return background.start("lab.writer", ledger, dsn, str(rate))
+    return background.start("lab.writer", ledger, dsn, str(rate), *map(str, at or ()))
 
 
 stop = background.stop
@@ -135,4 +142,6 @@ def losses(ledger: Path, dsn: str) -> list[int]:
 
 
 if __name__ == "__main__":
+    if len(sys.argv) > 4:
+        inside.enter(Path(sys.argv[4]), sys.argv[5])
     main(Path(sys.argv[1]), sys.argv[2], float(sys.argv[3]) if len(sys.argv) > 3 else 50.0)

@@ -9,6 +9,7 @@
 from __future__ import annotations
 
 import contextlib
+import errno
 import json
 import shutil
 import socket
@@ -24,6 +25,7 @@ import pytest
 
 import lab
 from lab import layout, prereq
+from lab.layout import Kind
 
 REPOSITORY = Path(__file__).resolve().parents[1]
 PARTS = ("hisauto.yml", "inventory/*.yml", "inventory/group_vars", "runbooks", "roles")
@@ -42,11 +44,14 @@ def copy_site(target: Path) -> Path:
     return target
 
 
-def skip_unless_possible() -> None:
-    """Skip the test, with the reason, where the machine can't carry a lab."""
-    if packages := prereq.missing():
-        pytest.skip(f"the lab needs Debian's {', '.join(packages)}")
-    prereq.check()
+def skip_unless_possible(kind: Kind = "processes") -> None:
+    """Skip the test, with the reason, where the machine can't carry such a lab; fail where it is demanded."""
+    if prereq.demanded() != kind:
+        if packages := prereq.missing(kind):
+            pytest.skip(f"a lab of {kind} needs Debian's {', '.join(packages)}")
+        if kind == "machines" and (found := prereq.obstacles()):
+            pytest.skip(f"no lab of machines here: {'; '.join(found)}")
+    prereq.check(kind)
 
 
 def until(holds: Callable[[], bool], seconds: float = 15.0) -> None:
@@ -98,16 +103,18 @@ class Hospital:
             return "refused"
         except TimeoutError:
             return "silent"
+        except OSError as error:  # on one's own network a dark host is noticed
+            return "silent" if error.errno == errno.EHOSTUNREACH else str(error)
         return "accepted"
 
 
 @contextlib.contextmanager
-def hospital(target: Path, **options: Any) -> Iterator[Hospital]:
-    """A hospital that is up, and gone without a trace afterwards. ``options`` are those of ``lab.up``."""
-    skip_unless_possible()
+def hospital(target: Path, kind: Kind = "processes") -> Iterator[Hospital]:
+    """A hospital that is up, and gone without a trace afterwards."""
+    skip_unless_possible(kind)
     found = Hospital(copy_site(target))
     try:
-        lab.up(found.site, **options)
+        lab.up(found.site, kind=kind)
         yield found
     finally:
         lab.down(found.site, purge=True)

@@ -1,7 +1,8 @@
-"""``python -m hisauto.actions.ansible FOLDER``: run the play that ``role.py`` wrote there.
+"""``python -m hisauto.actions.ansible FOLDER``: run the play that ``play.py`` wrote there.
 
-A process of its own, held by a receipt on the node like any command on a host. It prints Ansible's output as it comes
-and then one line for the machine. The folder goes at the end: it may hold secrets.
+A process of its own, held by a receipt on the node like any command on a host. ansible-runner runs Ansible below it, as
+a plain subprocess: no terminal is needed. Its output is printed as it comes; then comes one line for the machine. All
+of it is in the folder, which may hold secrets, and goes at the end.
 """
 
 from __future__ import annotations
@@ -14,82 +15,121 @@ import shutil
 import signal
 import subprocess
 import sys
+import threading
+from collections import deque
+from collections.abc import Callable, Iterator
 from pathlib import Path
-from typing import Any
+from typing import IO, Any
 
 RESULT = "HISAUTO-RESULT "
 """Begins the last line; JSON follows."""
-ENDS = {
-    "runner_on_ok": "ok",
-    "runner_on_failed": "failed",
-    "runner_on_unreachable": "unreachable",
-    "runner_on_skipped": "skipped",
-}
 LONGEST = 2000
-"""Characters of a task's message that are kept."""
-POLL = 0.2
-"""Seconds between two looks at whether it is to stop."""
+"""Characters of an error that are kept."""
+NOTHING = dict.fromkeys(("ok", "changed", "failed", "unreachable", "skipped"), 0)
 
 
-class Watch:
-    """Collects what the events say."""
+class Job:
+    """One run of ansible-playbook."""
 
-    def __init__(self) -> None:
+    def __init__(self, folder: Path) -> None:
+        self.folder = folder
+        self.given: dict[str, Any] = json.loads((folder / "job.json").read_text(encoding="utf-8"))
         self.stopped = False
-        self.begun = False
-        self.tasks: list[dict[str, str]] = []
-        self.stats: dict[str, int] | None = None
-        self.other: list[str] = []
+        self.errors: deque[str] = deque(maxlen=40)
 
     def stop(self, number: int, frame: object) -> None:
+        """A signal: whoever sends it means Ansible, too, which is in the same group, and ends its workers by itself."""
         self.stopped = True
 
-    def event(self, event: dict[str, Any]) -> bool:
-        """Print it and keep its meaning. False: ansible-runner is not to write it to a file."""
-        kind, data, text = event.get("event", ""), event.get("event_data", {}), event.get("stdout", "")
-        if text:
-            print(text, flush=True)
-        self.begun = self.begun or kind == "playbook_on_task_start"
-        if kind in ENDS:
-            self.tasks.append(_task(ENDS[kind], data, text))
-        elif kind == "playbook_on_stats":
-            self.stats = {
-                ours: sum(data.get(theirs, {}).values())
-                for ours, theirs in (
-                    ("ok", "ok"),
-                    ("changed", "changed"),
-                    ("failed", "failures"),
-                    ("unreachable", "dark"),
-                    ("skipped", "skipped"),
-                )
-            }
-        elif text and kind in ("verbose", "error", "warning", ""):
-            self.other.append(text)
-        return False
+    def run(self) -> dict[str, Any]:
+        """Run the play; raises what ansible-runner raises."""
+        import ansible_runner  # takes an eighth of a second, in which a TERM has to be heard already
+
+        (self.folder / "ansible.cfg").touch(mode=0o600)
+        for name in [n for n in os.environ if n.startswith("ANSIBLE_") and "VAULT" not in n]:
+            del os.environ[name]
+        if self.stopped:
+            return self.result(128 + signal.SIGTERM)  # told so before there was anybody else to tell
+        with _pipe(self.show) as output, _pipe(self.keep) as errors, Path(os.devnull).open("rb") as nothing:
+            _, broke, rc = ansible_runner.run_command(
+                executable_cmd="ansible-playbook",
+                cmdline_args=self.arguments(),
+                runner_mode="subprocess",
+                input_fd=nothing.fileno(),
+                output_fd=output,
+                error_fd=errors,
+                private_data_dir=str(self.folder),
+                host_cwd=str(self.folder),
+                envvars=environment(self.given, self.folder),
+                quiet=True,
+                suppress_env_files=True,
+                cancel_callback=lambda: self.stopped,  # without one it takes our signals for itself
+            )
+        self.errors.append(broke)
+        return self.result(rc if rc >= 0 else 128 - rc)
+
+    def arguments(self) -> list[str]:
+        words = [word for source in self.given["inventory"] for word in ("-i", source)]
+        if self.given["check"]:
+            words += ["--check", "--diff"]
+        return [*words, *self.given["arguments"]]
+
+    def show(self, stream: IO[str]) -> None:
+        """Ansible's output without the marks by which ansible-runner finds its events in it."""
+        from ansible_runner.utils import OutputEventFilter
+
+        def event(about: dict[str, Any]) -> None:
+            if about.get("stdout"):
+                print(about["stdout"], flush=True)
+
+        output = OutputEventFilter(None, event, suppress_ansible_output=True)
+        for line in stream:
+            output.write(line)
+        output.close()
+
+    def keep(self, stream: IO[str]) -> None:
+        for line in stream:
+            self.errors.append(line)
+            sys.stderr.write(line)
+            sys.stderr.flush()
 
     def result(self, rc: int) -> dict[str, Any]:
-        stats = self.stats or dict.fromkeys(("ok", "changed", "failed", "unreachable", "skipped"), 0)
+        """What the events say. Broken off: begun, and not known how far it got."""
+        events: dict[str, Any] = {}
+        tasks: list[dict[str, str]] = []
+        with contextlib.suppress(FileNotFoundError):  # it didn't get as far as a plugin
+            for line in (self.folder / "events").read_text(encoding="utf-8").splitlines():
+                with contextlib.suppress(ValueError):  # cut short
+                    event = json.loads(line)
+                    tasks += [event["task"]] if "task" in event else []
+                    events |= event
+        stats = events.get("stats")
         error = ""
         if self.stopped:
             error = "it was told to stop"
-        elif self.stats is None:
-            error = "\n".join(self.other)[-LONGEST:].strip() or f"Ansible ended with {rc} before its recap"
-        broken_off = self.stopped or (self.begun and self.stats is None)
-        return {"rc": rc, **stats, "tasks": self.tasks, "error": error, "broken_off": broken_off}
+        elif stats is None:
+            error = "".join(self.errors)[-LONGEST:].strip() or f"Ansible ended with {rc} before its recap"
+        broken_off = self.stopped or ("begun" in events and stats is None)
+        told = {"result": events["result"]} if "result" in events else {}
+        return {"rc": rc, **(stats or NOTHING), "tasks": tasks, **told, "error": error, "broken_off": broken_off}
 
 
-def _task(state: str, data: dict[str, Any], shown: str) -> dict[str, str]:
-    result = data.get("res", {})
-    if state == "ok" and "censored" in result:  # no_log: only what is shown says it, and for a loop nothing does
-        state = next((word for word in ("ok", "changed") if shown.startswith(f"{word}:")), "hidden")
-    elif state == "ok" and result.get("changed"):
-        state = "changed"
-    if state == "failed" and data.get("ignore_errors"):
-        state = "ignored"
-    said = ""
-    if state in ("failed", "ignored", "unreachable"):
-        said = " ".join(str(result[key]) for key in ("msg", "stderr") if result.get(key))
-    return {"name": str(data.get("task", "")), "state": state, "message": said[:LONGEST]}
+@contextlib.contextmanager
+def _pipe(read: Callable[[IO[str]], None]) -> Iterator[int]:
+    """The writing end of a pipe that a thread reads."""
+    reading, writing = os.pipe()
+
+    def reader() -> None:
+        with os.fdopen(reading, encoding="utf-8", errors="replace") as stream:
+            read(stream)
+
+    thread = threading.Thread(target=reader, daemon=True)
+    thread.start()
+    try:
+        yield writing
+    finally:
+        os.close(writing)
+        thread.join(1.0)  # not to its end: what a task left behind may hold the other side open
 
 
 def environment(job: dict[str, Any], folder: Path) -> dict[str, str]:
@@ -99,11 +139,17 @@ def environment(job: dict[str, Any], folder: Path) -> dict[str, str]:
         ssh += ["-o", f'UserKnownHostsFile="{job["known_hosts"]}"', "-o", "GlobalKnownHostsFile=/dev/null"]
     return {
         "LC_ALL": "C.UTF-8",  # Ansible refuses to work without UTF-8
+        "PATH": f"{Path(sys.executable).parent}{os.pathsep}{os.environ.get('PATH', os.defpath)}",
+        "PYTHONUNBUFFERED": "1",  # its output is shown as it comes
+        "HISAUTO_EVENTS": str(folder / "events"),
+        **({"HISAUTO_RESULTS": "1"} if job["results"] else {}),
         "ANSIBLE_CONFIG": str(folder / "ansible.cfg"),
         "ANSIBLE_HOME": str(folder / "home"),
         "ANSIBLE_LOCAL_TEMP": str(folder / "home" / "tmp"),
         "ANSIBLE_ROLES_PATH": f"{job['files']}/roles",
         "ANSIBLE_COLLECTIONS_PATH": f"{job['files']}/collections:/usr/share/ansible/collections",
+        "ANSIBLE_CALLBACK_PLUGINS": str(Path(__file__).parent / "callbacks"),
+        "ANSIBLE_CALLBACKS_ENABLED": "hisauto_watch",
         "ANSIBLE_SSH_ARGS": shlex.join(ssh),
         # Relative to the working directory, which is the folder: a socket's path has to be short.
         "ANSIBLE_SSH_CONTROL_PATH": "cp/%%C",
@@ -112,35 +158,11 @@ def environment(job: dict[str, Any], folder: Path) -> dict[str, str]:
         "ANSIBLE_PIPELINING": "True",
         "ANSIBLE_FORKS": "1",
         "ANSIBLE_TIMEOUT": "10",
+        "ANSIBLE_NO_TARGET_SYSLOG": "True",  # arguments may hold secrets
         "ANSIBLE_RETRY_FILES_ENABLED": "False",
         "ANSIBLE_NOCOLOR": "True",
         "ANSIBLE_FORCE_COLOR": "False",
     }
-
-
-def run(folder: Path, watch: Watch) -> dict[str, Any]:
-    """Run the play; raises what ansible-runner raises."""
-    import ansible_runner  # takes an eighth of a second, in which a TERM has to be heard already
-
-    job = json.loads((folder / "job.json").read_text(encoding="utf-8"))
-    for name in [n for n in os.environ if n.startswith("ANSIBLE_") and "VAULT" not in n]:
-        del os.environ[name]
-    os.environ["PATH"] = f"{Path(sys.executable).parent}{os.pathsep}{os.environ.get('PATH', os.defpath)}"
-    (folder / "ansible.cfg").touch(mode=0o600)
-    done = ansible_runner.run(
-        private_data_dir=str(folder),
-        project_dir=str(folder),
-        playbook=str(folder / "play.yml"),
-        inventory=job["inventory"],
-        envvars=environment(job, folder),
-        settings={"pexpect_timeout": POLL},
-        cmdline="--check --diff" if job["check"] else None,
-        quiet=True,
-        suppress_env_files=True,
-        event_handler=watch.event,
-        cancel_callback=lambda: watch.stopped,
-    )
-    return watch.result(int(done.rc))
 
 
 def close_connections(folder: Path) -> None:
@@ -157,13 +179,13 @@ def close_connections(folder: Path) -> None:
 def main(folder: Path) -> int:
     """Exit code: Ansible's own."""
     os.umask(0o077)
-    watch = Watch()
-    signal.signal(signal.SIGTERM, watch.stop)
-    signal.signal(signal.SIGINT, watch.stop)
+    job = Job(folder)
+    signal.signal(signal.SIGTERM, job.stop)
+    signal.signal(signal.SIGINT, job.stop)
     try:
-        result = run(folder, watch)
+        result = job.run()
     except Exception as e:
-        result = {**watch.result(1), "error": f"ansible-runner: {e}"[:LONGEST]}
+        result = {**job.result(1), "error": f"ansible-runner: {e}"[:LONGEST]}
     finally:
         close_connections(folder)
         shutil.rmtree(folder, ignore_errors=True)

@@ -9,8 +9,8 @@ from typing import Annotated, Any, ClassVar
 
 from pydantic import BaseModel, BeforeValidator, Field
 
-from hisauto.actions.common import Fields, Word, decode, first_line, never_began, unended
-from hisauto.model.action import Call, Observation, Place, Purpose
+from hisauto.actions.common import Fields, Word, decode, first_line, never_began, spelled, unended
+from hisauto.model.action import Action, Call, Observation, Place, Purpose, Typed
 from hisauto.model.transport import Completed, Script
 
 TEMPLATE = re.compile(r"""\{\{(?:'[^']*'|"[^"]*"|[^'"])*?\}\}|\{%(?:'[^']*'|"[^"]*"|[^'"])*?%\}""", re.DOTALL)
@@ -57,57 +57,55 @@ class ShellFields(Fields):
     script: Annotated[Word, Field(min_length=1)]
 
 
-def read_output(done: Completed, purpose: Purpose) -> Observation:
-    """Exit code and output. Output that was cut short is left out: nothing can be told from a part of it."""
-    unknown = unended(done) or never_began(done.rc, done, purpose)
-    if unknown:
-        return unknown
-    if done.truncated:
-        return Observation(True, {"rc": done.rc}, why="the output was longer than what is kept")
-    out = decode(done.out)
-    values = {"rc": done.rc, "stdout": out, "stderr": decode(done.err), "stdout_lines": out.splitlines()}
-    return Observation(True, values, why=first_line(done.err) if done.rc else "")
+class Program(Action):
+    """An action that is a program on the host: its exit code and its output."""
+
+    can_look: ClassVar[bool] = True
+    returns: ClassVar[Mapping[str, str]] = RETURNS
+    default_expect: ClassVar[str | None] = "rc == 0"
+
+    def changes(self, fields: BaseModel, purpose: Purpose = "change") -> bool:
+        return purpose == "change"  # a look is read-only on its author's word
+
+    def read(self, fields: BaseModel, done: Completed, purpose: Purpose = "look") -> Observation:
+        """Exit code and output. Output that was cut short is left out: nothing can be told from a part of it."""
+        unknown = unended(done) or never_began(done.rc, done, purpose)
+        if unknown:
+            return unknown
+        if done.truncated:
+            return Observation(True, {"rc": done.rc}, why="the output was longer than what is kept")
+        out = decode(done.out)
+        values = {"rc": done.rc, "stdout": out, "stderr": decode(done.err), "stdout_lines": out.splitlines()}
+        return Observation(True, values, why=first_line(done.err) if done.rc else "")
 
 
-class Command:
+class Command(Program):
     """Run a program on the host."""
 
     name: ClassVar[str] = "command"
     fields: ClassVar[type[BaseModel]] = CommandFields
     scalar: ClassVar[str | None] = "argv"
-    can_look: ClassVar[bool] = True
-    preview: ClassVar[bool] = False
-    returns: ClassVar[Mapping[str, str]] = RETURNS
-    default_expect: ClassVar[str | None] = "rc == 0"
-
-    def changes(self, fields: BaseModel, purpose: Purpose = "change") -> bool:
-        return purpose == "change"  # a look is read-only on its author's word
 
     def call(self, fields: BaseModel, place: Place, purpose: Purpose) -> Call:
         assert isinstance(fields, CommandFields)
         return Call(Script(f"exec {shlex.join(fields.argv)}\n"))
 
-    def read(self, fields: BaseModel, done: Completed, purpose: Purpose = "look") -> Observation:
-        return read_output(done, purpose)
+    def by_hand(self, fields: BaseModel, place: Place, purpose: Purpose) -> Typed:
+        assert isinstance(fields, CommandFields)
+        return Typed(spelled(fields.argv))
 
 
-class Shell:
+class Shell(Program):
     """Run a shell script on the host."""
 
     name: ClassVar[str] = "shell"
     fields: ClassVar[type[BaseModel]] = ShellFields
     scalar: ClassVar[str | None] = "script"
-    can_look: ClassVar[bool] = True
-    preview: ClassVar[bool] = False
-    returns: ClassVar[Mapping[str, str]] = RETURNS
-    default_expect: ClassVar[str | None] = "rc == 0"
-
-    def changes(self, fields: BaseModel, purpose: Purpose = "change") -> bool:
-        return purpose == "change"  # a look is read-only on its author's word
 
     def call(self, fields: BaseModel, place: Place, purpose: Purpose) -> Call:
         assert isinstance(fields, ShellFields)
         return Call(Script(fields.script if fields.script.endswith("\n") else fields.script + "\n"))
 
-    def read(self, fields: BaseModel, done: Completed, purpose: Purpose = "look") -> Observation:
-        return read_output(done, purpose)
+    def by_hand(self, fields: BaseModel, place: Place, purpose: Purpose) -> Typed:
+        assert isinstance(fields, ShellFields)
+        return Typed(fields.script.strip("\n"), simple=False)

@@ -5,7 +5,8 @@ from __future__ import annotations
 import json
 import math
 import re
-from collections.abc import Mapping, Sequence
+import shlex
+from collections.abc import Sequence
 from typing import Annotated, Any
 
 from pydantic import BaseModel, BeforeValidator, ConfigDict
@@ -73,6 +74,11 @@ def never_began(rc: int, done: Completed, purpose: Purpose) -> Observation | Non
     return Observation(False, why=f"it could not be started (exit {rc}): {first_line(done.err)}")
 
 
+def spelled(words: Sequence[str]) -> str:
+    """A command line for people: like ``shlex.join``, with double quotes around what has single ones in it."""
+    return " ".join(f'"{w}"' if "'" in w and not re.search(r'["$`\\!\n]', w) else shlex.quote(w) for w in words)
+
+
 def variable(place: Place, name: str, what: str) -> Any:
     """A variable of the inventory that can't be done without. Raises ``UsageError`` naming host and variable."""
     value = place.vars.get(name)
@@ -100,15 +106,3 @@ def _float(text: str) -> float | str:
 
 def _constant(text: str) -> Any:
     raise ValueError(f"{text} is not JSON")
-
-
-SECRET_NAME = re.compile(r"authorization|cookie|token|secret|passw|api-?_?key", re.IGNORECASE)
-
-
-def secrets_in(values: Mapping[str, Any]) -> tuple[str, ...]:
-    """The values whose names say that they are secret, and the words behind a scheme (``Bearer …``)."""
-    found: list[str] = []
-    for name, value in values.items():
-        if isinstance(value, str) and value and SECRET_NAME.search(name):
-            found += [value, *value.split()[1:]]
-    return tuple(dict.fromkeys(found))

@@ -18,12 +18,13 @@ from hisauto.actions.common import (
     heredoc,
     never_began,
     read_json,
-    secrets_in,
+    spelled,
     unended,
 )
 from hisauto.errors import UsageError
-from hisauto.model.action import Call, Observation, Place, Purpose
+from hisauto.model.action import Action, Call, Observation, Place, Purpose, Typed
 from hisauto.model.transport import Completed, Script
+from hisauto.redact import mask, secrets_in
 from hisauto.runbook.types import Duration
 
 READ_ONLY = frozenset({"GET", "HEAD"})
@@ -62,20 +63,20 @@ class HttpFields(Fields):
         return self
 
 
-class Http:
+class Http(Action):
     """Send an HTTP request."""
 
     name: ClassVar[str] = "http"
     fields: ClassVar[type[BaseModel]] = HttpFields
     scalar: ClassVar[str | None] = "url"
     can_look: ClassVar[bool] = True
-    preview: ClassVar[bool] = False
     returns: ClassVar[Mapping[str, str]] = {
         "status": "number: the HTTP status; 0 when it is known that there was no answer",
         "body": "text, without its trailing newlines",
         "json": "the body parsed, if it is JSON",
         "refused": "flag: the other side refused the connection",
     }
+    secret_fields: ClassVar[frozenset[str]] = frozenset({"url", "headers", "json", "body"})
     default_expect: ClassVar[str | None] = "status >= 200 and status < 300"
 
     def changes(self, fields: BaseModel, purpose: Purpose = "change") -> bool:
@@ -89,10 +90,22 @@ class Http:
             f"{{ {{ LC_ALL=C curl -q --config - {heredoc(config(fields))}"
             "echo \" $?\"; } 2>&1 >&3 | LC_ALL=C sed -n '/^curl: /p; /^[*] .*\\(failed: \\|refused\\)/p' >&2; } 3>&1\n"
         )
-        secret = secrets_in(fields.headers)
-        password = urlsplit(fields.url).password
-        script = Script(text, secrets=(*secret, password) if password else secret)
-        return Call(script, on="host" if fields.from_ == "host" and place.host is not None else "node")
+        script = Script(text, secrets=_secrets(fields))
+        return Call(script, on=_from(fields, place))
+
+    def by_hand(self, fields: BaseModel, place: Place, purpose: Purpose) -> Typed:
+        assert isinstance(fields, HttpFields)
+        config(fields)  # refuses what can't be sent
+        words = ["curl", "-q", "-sSg", "--noproxy", "*", "-m", f"{fields.timeout:g}", "-w", "\\n%{http_code}\\n"]
+        words += {"GET": [], "HEAD": ["-I"]}.get(fields.method, ["-X", fields.method])
+        headers = dict(fields.headers)
+        if fields.json_ is not None and not any(name.lower() == "content-type" for name in headers):
+            headers["Content-Type"] = "application/json"
+        words += [word for name, value in headers.items() for word in ("-H", f"{name}: {value}")]
+        body = json.dumps(fields.json_, ensure_ascii=False) if fields.json_ is not None else fields.body
+        words += ["--data-raw", body] if body is not None else []
+        told = [mask(word, _secrets(fields)) for word in (*words, fields.url)]
+        return Typed(spelled(told), on=_from(fields, place))
 
     def read(self, fields: BaseModel, done: Completed, purpose: Purpose = "look") -> Observation:
         unknown = unended(done)
@@ -114,6 +127,16 @@ class Http:
         if purpose == "change" and (rc in NOTHING_SENT or rc in (126, 127)):
             return Observation(True, {"status": 0}, why=why)
         return Observation(False, why=why)
+
+
+def _secrets(fields: HttpFields) -> tuple[str, ...]:
+    secret = secrets_in(fields.headers)
+    password = urlsplit(fields.url).password
+    return (*secret, password) if password else secret
+
+
+def _from(fields: HttpFields, place: Place) -> Literal["host", "node"]:
+    return "host" if fields.from_ == "host" and place.host is not None else "node"
 
 
 def config(fields: HttpFields) -> str:

@@ -8,9 +8,9 @@ from typing import Any, ClassVar, Literal
 
 from pydantic import BaseModel
 
-from hisauto.actions.common import NOT_STARTED, Fields, decode, first_line, never_began, unended, variable
+from hisauto.actions.common import NOT_STARTED, Fields, decode, first_line, never_began, spelled, unended, variable
 from hisauto.errors import UsageError
-from hisauto.model.action import Call, Observation, Place, Purpose
+from hisauto.model.action import Action, Call, Observation, Place, Purpose, Typed
 from hisauto.model.transport import Completed, Script
 
 WHAT = "a list, the command and its arguments; on, off or status is appended"
@@ -22,14 +22,13 @@ class PowerFields(Fields):
     verb: Literal["on", "off", "status"]
 
 
-class Power:
+class Power(Action):
     """Switch a host on or off, or ask. The command prints ``on`` or ``off`` as its last line."""
 
     name: ClassVar[str] = "power"
     fields: ClassVar[type[BaseModel]] = PowerFields
     scalar: ClassVar[str | None] = "verb"
     can_look: ClassVar[bool] = True
-    preview: ClassVar[bool] = False
     returns: ClassVar[Mapping[str, str]] = {
         "rc": "number: the exit code",
         "state": "text: on or off, if the command says so",
@@ -42,12 +41,11 @@ class Power:
 
     def call(self, fields: BaseModel, place: Place, purpose: Purpose) -> Call:
         assert isinstance(fields, PowerFields)
-        if place.host is None:
-            raise UsageError("power: needs a host, not the node itself", hint="give the step hosts:")
-        command = variable(place, "power_command", WHAT)
-        if not isinstance(command, list) or not command or not all(isinstance(word, str) for word in command):
-            raise UsageError(f"power_command of {place.host} is not a list of text", hint=WHAT)
-        return Call(Script(f"exec {shlex.join([*command, fields.verb])}\n"), on="node")
+        return Call(Script(f"exec {shlex.join(_argv(fields, place))}\n"), on="node")
+
+    def by_hand(self, fields: BaseModel, place: Place, purpose: Purpose) -> Typed:
+        assert isinstance(fields, PowerFields)
+        return Typed(spelled(_argv(fields, place)), on="node")
 
     def read(self, fields: BaseModel, done: Completed, purpose: Purpose = "look") -> Observation:
         assert isinstance(fields, PowerFields)
@@ -65,3 +63,12 @@ class Power:
         elif fields.verb == "status":
             return Observation(False, why=f"the power command says '{said}', which is neither on nor off")
         return Observation(True, values)
+
+
+def _argv(fields: PowerFields, place: Place) -> list[str]:
+    if place.host is None:
+        raise UsageError("power: needs a host, not the node itself", hint="give the step hosts:")
+    command = variable(place, "power_command", WHAT)
+    if not isinstance(command, list) or not command or not all(isinstance(word, str) for word in command):
+        raise UsageError(f"power_command of {place.host} is not a list of text", hint=WHAT)
+    return [*command, fields.verb]

@@ -1,33 +1,22 @@
-"""``role``: an Ansible role on one host, by ansible-runner in a process on the node (``ansible.py``)."""
+"""``role``, ``module``, ``playbook``: Ansible's, on one host, in a process on the node (``ansible.py``)."""
 
 from __future__ import annotations
 
-import errno
 import json
-import os
-import re
-import shlex
-import shutil
-import sys
-import tempfile
 from collections.abc import Mapping
-from pathlib import Path
+from pathlib import PurePosixPath
 from typing import Annotated, Any, ClassVar
 
-import yaml
-from pydantic import BaseModel, Field
+from pydantic import BaseModel, Field, field_validator
 
-from hisauto.actions.ansible import RESULT
-from hisauto.actions.common import NOT_STARTED, Fields, first_line, never_began, secrets_in, unended
-from hisauto.errors import NotFound, UsageError
-from hisauto.model.action import Call, Observation, Place, Purpose
-from hisauto.model.transport import Completed, Script
+from hisauto.actions.beside import path_beside, pinned
+from hisauto.actions.common import Fields, spelled
+from hisauto.actions.play import COUNTS, WENT_WELL, Play, host_of, read_play
+from hisauto.errors import NotFound
+from hisauto.model.action import Action, Call, Needs, Observation, OwnLook, Place, Purpose, Typed
+from hisauto.model.transport import Completed
+from hisauto.redact import mask, secrets_in
 from hisauto.runbook.types import Flag
-
-NEVER_CONNECTED = re.compile(
-    r"ssh: connect to host|Host key verification failed|Permission denied \(|Could not resolve hostname"
-)
-TAGS = re.compile(r"\{[{%#]")
 
 
 class RoleFields(Fields):
@@ -38,110 +27,142 @@ class RoleFields(Fields):
     facts: Flag = False
     """Gather facts first, which costs about a second."""
 
+    @field_validator("role", mode="before")
+    @classmethod
+    def _fixed(cls, value: Any) -> Any:
+        if isinstance(value, str) and "{{" in value:
+            raise ValueError("a role is pinned when the run is planned: a template can't stand here")
+        return value
 
-class Role:
+
+class ModuleFields(Fields):
+    """A module with its arguments. They are data: Ansible expands none."""
+
+    name: Annotated[str, Field(pattern=r"^[a-z_][a-z0-9_]*(\.[a-z_][a-z0-9_]*)*$")]
+    args: dict[str, Any] = Field({})
+
+
+class PlaybookFields(Fields):
+    """A playbook beside the runbook, in a folder that is pinned with it; ``vars`` beat all others, and are data."""
+
+    file: str
+    vars: dict[str, Any] = Field({})
+
+    @field_validator("file")
+    @classmethod
+    def _in_a_folder(cls, value: str) -> str:
+        path = path_beside(value)
+        if "/" not in path:
+            raise ValueError(
+                f"the folder of a playbook is pinned with it: give it one of its own, like playbooks/{path}"
+            )
+        return path
+
+
+class _Ansible(Action):
+    """What the three have in common."""
+
+    can_look: ClassVar[bool] = False
+    own_look: ClassVar[OwnLook | None] = OwnLook("changed == 0", settles=False)
+    returns: ClassVar[Mapping[str, str]] = COUNTS
+    default_expect: ClassVar[str | None] = WENT_WELL
+
+    def changes(self, fields: BaseModel, purpose: Purpose = "change") -> bool:
+        return purpose == "change"  # a look is Ansible's check mode
+
+    def read(self, fields: BaseModel, done: Completed, purpose: Purpose = "look") -> Observation:
+        return read_play(done, purpose)
+
+
+def _typed(words: list[str], place: Place, purpose: Purpose, secrets: tuple[str, ...]) -> Typed:
+    """Ansible at a terminal, with the inventory's sources and the roles of the plan."""
+    words = ["env", "ANSIBLE_PIPELINING=1", f"ANSIBLE_ROLES_PATH={place.files / 'roles'}", *words]
+    words[4:4] = [word for source in place.inventory for word in ("-i", str(source))]
+    words += ["--check"] if purpose == "look" else []
+    return Typed(spelled([mask(word, secrets) for word in words]), on="node")
+
+
+class Role(_Ansible):
     """Apply an Ansible role to a host."""
 
     name: ClassVar[str] = "role"
     fields: ClassVar[type[BaseModel]] = RoleFields
     scalar: ClassVar[str | None] = "role"
-    can_look: ClassVar[bool] = False
-    preview: ClassVar[bool] = True
-    returns: ClassVar[Mapping[str, str]] = {
-        "rc": "number: Ansible's exit code",
-        "ok": "number of tasks that went well, changed ones included",
-        "changed": "number of tasks that changed something (in a preview: would)",
-        "failed": "number of failed tasks",
-        "unreachable": "number: 1 when the host could not be reached",
-        "skipped": "number of skipped tasks",
-        "tasks": "list of {name, state, message}",
-    }
-    default_expect: ClassVar[str | None] = "rc == 0 and failed == 0 and unreachable == 0"
+    secret_fields: ClassVar[frozenset[str]] = frozenset({"vars"})
 
-    def changes(self, fields: BaseModel, purpose: Purpose = "change") -> bool:
-        return purpose == "change"  # a look is Ansible's check mode
+    def needs(self, fields: BaseModel) -> Needs:
+        assert isinstance(fields, RoleFields)
+        return Needs(roles=(fields.role,))
 
     def call(self, fields: BaseModel, place: Place, purpose: Purpose) -> Call:
         assert isinstance(fields, RoleFields)
-        if place.host is None:
-            raise UsageError(f"role {fields.role}: needs a host, not the node itself", hint="give the step hosts:")
+        host = host_of(place, f"role {fields.role}")
         if not (place.files / "roles" / fields.role).is_dir():
             raise NotFound(f"there is no role '{fields.role}' in the plan's files", hint="see the site's roles/")
-        folder = _folder(fields, place, purpose)
-        return Call(
-            Script(
-                f"exec {shlex.join([sys.executable, '-P', '-m', 'hisauto.actions.ansible', str(folder)])}\n",
-                secrets=(*secrets_in(fields.vars), *secrets_in(place.vars)),
-            ),
-            on="node",
-        )
+        role = {"role": fields.role, "vars": fields.vars} if fields.vars else {"role": fields.role}
+        play = {"name": fields.role, "hosts": host, "gather_facts": fields.facts, "roles": [role]}
+        return Play({"play.yml": [play]}, ["play.yml"], secrets_in(fields.vars)).call(place, purpose)
 
-    def read(self, fields: BaseModel, done: Completed, purpose: Purpose = "look") -> Observation:
-        unknown = unended(done) or never_began(done.rc, done, purpose)
-        if unknown:
-            return unknown
-        last = done.out.decode(errors="replace").rstrip("\n").rpartition("\n")[2]
-        if not last.startswith(RESULT):
-            if done.rc in NOT_STARTED:
-                return Observation(True, {"rc": done.rc}, why=first_line(done.err))
-            return Observation(False, why=f"Ansible ended with {done.rc} without a result: {first_line(done.err)}")
-        values: dict[str, Any] = json.loads(last.removeprefix(RESULT))
-        bad = [t for t in values["tasks"] if t["state"] in ("failed", "unreachable")]
-        why = values.pop("error") or "; ".join(f"{t['name']}: {t['message']}" for t in bad)
-        lost = [t for t in bad if t["state"] == "unreachable" and not NEVER_CONNECTED.search(t["message"])]
-        # Cut short, or the connection went in mid-task; or a preview that didn't get through.
-        if values.pop("broken_off") or lost or (purpose == "look" and values["rc"] != 0):
-            return Observation(False, why=why)
-        return Observation(True, values, why=why)
+    def by_hand(self, fields: BaseModel, place: Place, purpose: Purpose) -> Typed:
+        """Ansible at a terminal, with the inventory's sources and the roles of the plan."""
+        assert isinstance(fields, RoleFields)
+        words = ["ansible", host_of(place, f"role {fields.role}"), "-m", "include_role", "-a", f"name={fields.role}"]
+        words += ["-e", json.dumps(fields.vars, ensure_ascii=False)] if fields.vars else []
+        return _typed(words, place, purpose, secrets_in(fields.vars))
 
 
-class _Dumper(yaml.SafeDumper):
-    """Marks text that looks like a template as ``!unsafe``: data is never evaluated a second time."""
+class Module(_Ansible):
+    """Run one Ansible module on a host."""
+
+    name: ClassVar[str] = "module"
+    fields: ClassVar[type[BaseModel]] = ModuleFields
+    scalar: ClassVar[str | None] = None
+    secret_fields: ClassVar[frozenset[str]] = frozenset({"args"})
+    returns: ClassVar[Mapping[str, str]] = {**COUNTS, "result": "mapping: what the module returned, up to 256 KiB"}
+
+    def call(self, fields: BaseModel, place: Place, purpose: Purpose) -> Call:
+        assert isinstance(fields, ModuleFields)
+        host = host_of(place, f"module {fields.name}")
+        task = {"name": fields.name, fields.name: fields.args}
+        play = {"name": fields.name, "hosts": host, "gather_facts": False, "tasks": [task]}
+        return Play({"play.yml": [play]}, ["play.yml"], secrets_in(fields.args), results=True).call(place, purpose)
+
+    def by_hand(self, fields: BaseModel, place: Place, purpose: Purpose) -> Typed:
+        assert isinstance(fields, ModuleFields)
+        words = ["ansible", host_of(place, f"module {fields.name}"), "-m", fields.name]
+        words += ["-a", json.dumps(fields.args, ensure_ascii=False)] if fields.args else []
+        return _typed(words, place, purpose, secrets_in(fields.args))
 
 
-def _text(dumper: yaml.SafeDumper, value: str) -> yaml.ScalarNode:
-    return dumper.represent_scalar("!unsafe" if TAGS.search(value) else "tag:yaml.org,2002:str", value, style='"')
+class Playbook(_Ansible):
+    """Run an Ansible playbook, limited to a host. What it does is its own affair."""
 
+    name: ClassVar[str] = "playbook"
+    fields: ClassVar[type[BaseModel]] = PlaybookFields
+    scalar: ClassVar[str | None] = "file"
+    secret_fields: ClassVar[frozenset[str]] = frozenset({"vars"})
+    opaque: ClassVar[bool] = True
 
-_Dumper.add_representer(str, _text)
+    def needs(self, fields: BaseModel) -> Needs:
+        assert isinstance(fields, PlaybookFields)
+        return Needs(files=(fields.file, str(PurePosixPath(fields.file).parent)))
 
+    def vet(self, fields: BaseModel, files: Mapping[str, bytes]) -> None:
+        assert isinstance(fields, PlaybookFields)
+        pinned(files, fields.file)
 
-def _folder(fields: RoleFields, place: Place, purpose: Purpose) -> Path:
-    """A private folder (0700) with play and job: an attempt has one, and looks may be taken side by side.
+    def call(self, fields: BaseModel, place: Place, purpose: Purpose) -> Call:
+        assert isinstance(fields, PlaybookFields)
+        host = host_of(place, f"playbook {fields.file}")
+        path = place.files.absolute() / place.beside / fields.file
+        if not path.is_file():
+            raise NotFound(f"there is no playbook '{fields.file}' in the plan's files")
+        arguments = ["--limit", host, "-e", "@vars.yml", str(path)]
+        return Play({"vars.yml": fields.vars}, arguments, secrets_in(fields.vars)).call(place, purpose)
 
-    One that is there is left as it is: whoever takes an attempt over asks for its script again while Ansible may be at
-    work in it. It appears whole, by one rename.
-    """
-    workdir = place.workdir.absolute()
-    workdir.mkdir(mode=0o700, parents=True, exist_ok=True)
-    made = Path(tempfile.mkdtemp(prefix=f"{purpose}-", dir=workdir))
-    _write(made, fields, place, purpose)
-    if purpose == "look":
-        return made
-    folder = workdir / "change"
-    try:
-        made.rename(folder)
-    except OSError as error:
-        shutil.rmtree(made)
-        if error.errno not in (errno.ENOTEMPTY, errno.EEXIST):
-            raise
-    return folder
-
-
-def _write(folder: Path, fields: RoleFields, place: Place, purpose: Purpose) -> None:
-    """Play and job (0600), the same for the same input."""
-    role = {"role": fields.role, "vars": fields.vars} if fields.vars else {"role": fields.role}
-    play = {"name": fields.role, "hosts": place.host, "gather_facts": fields.facts, "roles": [role]}
-    job = {
-        "inventory": [str(source.absolute()) for source in place.inventory],
-        "files": str(place.files.absolute()),
-        "known_hosts": str(place.known_hosts.absolute()) if place.known_hosts else None,
-        "check": purpose == "look",
-    }
-    _private(folder / "play.yml", yaml.dump([play], Dumper=_Dumper, allow_unicode=True, sort_keys=False))
-    _private(folder / "job.json", json.dumps(job, indent=1))
-
-
-def _private(path: Path, text: str) -> None:
-    with os.fdopen(os.open(path, os.O_WRONLY | os.O_CREAT | os.O_EXCL, 0o600), "w", encoding="utf-8") as file:
-        file.write(text)
+    def by_hand(self, fields: BaseModel, place: Place, purpose: Purpose) -> Typed:
+        assert isinstance(fields, PlaybookFields)
+        words = ["ansible-playbook", str(place.files / place.beside / fields.file)]
+        words += ["--limit", host_of(place, f"playbook {fields.file}")]
+        words += ["-e", json.dumps(fields.vars, ensure_ascii=False)] if fields.vars else []
+        return _typed(words, place, purpose, secrets_in(fields.vars))

@@ -17,16 +17,19 @@ from hisauto.actions.common import (
     heredoc,
     never_began,
     read_json,
+    spelled,
     unended,
 )
 from hisauto.errors import NotFound, UsageError
-from hisauto.model.action import Call, Observation, Place, Purpose
+from hisauto.model.action import Action, Call, Observation, Place, Purpose, Typed
 from hisauto.model.transport import Completed, Script
 
 LOOK_LIMIT = 60
 """Seconds after which the server ends a look whose psql is gone: the engine's own time-out can't reach it there."""
 CONNECT_LIMIT = 3
 """Seconds of silence per address while connecting."""
+FLAGS = {"-h": "PGHOST", "-p": "PGPORT", "-U": "PGUSER", "-d": "PGDATABASE"}
+"""psql's, for a person."""
 LOCAL = frozenset({"localhost", "127.0.0.1", "::1"})
 ROWS = re.compile(r"\s*(select|values|table)\b", re.IGNORECASE)
 FAILED = re.compile(r"(?:connection to server .*? failed|could not connect to server): (.*)")
@@ -55,14 +58,13 @@ class SqlFields(Fields):
     database: Word | None = None
 
 
-class Sql:
+class Sql(Action):
     """Ask or tell PostgreSQL."""
 
     name: ClassVar[str] = "sql"
     fields: ClassVar[type[BaseModel]] = SqlFields
     scalar: ClassVar[str | None] = "query"
     can_look: ClassVar[bool] = True
-    preview: ClassVar[bool] = False
     returns: ClassVar[Mapping[str, str]] = {
         "rc": "number: psql's exit code",
         "row": "the first row, by column",
@@ -71,6 +73,7 @@ class Sql:
         "refused": "flag: the other side refused the connection",
         "error": "text: what the server said",
     }
+    secret_fields: ClassVar[frozenset[str]] = frozenset({"query"})
     default_expect: ClassVar[str | None] = "rc == 0"
 
     def changes(self, fields: BaseModel, purpose: Purpose = "change") -> bool:
@@ -78,14 +81,23 @@ class Sql:
 
     def call(self, fields: BaseModel, place: Place, purpose: Purpose) -> Call:
         assert isinstance(fields, SqlFields)
-        via = place.vars.get("sql_via", "ssh")
-        if via not in ("ssh", "direct"):
-            raise UsageError(f"sql_via of {place.host} is '{via}'", hint="ssh (psql on the host) or direct (the node)")
-        direct = via == "direct" or place.host is None
+        direct = _direct(place)
         quiet = "q" if _rows(fields, purpose) else ""  # else the command tag tells how many rows were touched
         psql = f"exec psql -XAt{quiet}w -v ON_ERROR_STOP=1 "
         script = Script(psql + heredoc(statements(fields.query, purpose)), env=_env(fields, place, direct=direct))
         return Call(script, on="node" if direct else "host")
+
+    def by_hand(self, fields: BaseModel, place: Place, purpose: Purpose) -> Typed:
+        """psql as one line. A look is read-only for the server, too."""
+        assert isinstance(fields, SqlFields)
+        direct = _direct(place)
+        env = _env(fields, place, direct=direct)
+        flags = [word for flag, name in FLAGS.items() if name in env for word in (flag, env[name])]
+        before = {k: v for k, v in env.items() if k in ("PGPASSFILE", "PGCONNECT_TIMEOUT")}
+        if purpose == "look":
+            before["PGOPTIONS"] = "-c default_transaction_read_only=on"
+        words = ["env", *(f"{k}={v}" for k, v in before.items()), "psql", "-X", *flags, "-c", fields.query.strip()]
+        return Typed(spelled(words), on="node" if direct else "host")
 
     def read(self, fields: BaseModel, done: Completed, purpose: Purpose = "look") -> Observation:
         assert isinstance(fields, SqlFields)
@@ -118,6 +130,13 @@ def statements(query: str, purpose: Purpose) -> str:
     if purpose == "change":
         return sent  # one message to the server: one transaction, and what can't run in a block still can
     return f"begin read only;\nset local statement_timeout = '{LOOK_LIMIT}s';\n{sent}\ncommit;"
+
+
+def _direct(place: Place) -> bool:
+    via = place.vars.get("sql_via", "ssh")
+    if via not in ("ssh", "direct"):
+        raise UsageError(f"sql_via of {place.host} is '{via}'", hint="ssh (psql on the host) or direct (the node)")
+    return via == "direct" or place.host is None
 
 
 def _rows(fields: SqlFields, purpose: Purpose) -> bool:

@@ -17,6 +17,9 @@ Text = Annotated[str, Field(min_length=1)]
 REPORTED_AT = "reported_at"
 """The fact on a request's card that says when the fault was reported: RTO runs from there."""
 
+EVIDENCE = "evidence"
+"""The fact on a card by which a person says that they have done something: what shows it."""
+
 
 class _Frozen(BaseModel):
     model_config = ConfigDict(frozen=True, extra="forbid", strict=True)
@@ -61,7 +64,7 @@ class Card(_Frozen):
     """One word of one person on one run."""
 
     format: Literal["hisauto-card/1"] = "hisauto-card/1"
-    what: Literal["run", "approve", "reject", "decide", "cancel"]
+    what: Literal["run", "approve", "reject", "decide", "cancel", "enter"]
     run: Text
     plan_digest: Text
     gate: Text | None = None
@@ -83,12 +86,12 @@ class Card(_Frozen):
 
     @model_validator(mode="after")
     def _says_something(self) -> Self:
-        if (self.gate is None) != (self.what in ("run", "cancel")):
-            raise ValueError("approve, reject and decide name a gate or a step, run and cancel none")
-        if self.what == "decide" and self.answer is None:
-            raise ValueError("decide has an answer")
-        if self.answer is not None and self.what not in ("approve", "decide"):
-            raise ValueError("only approve and decide have an answer")
+        if (self.gate is None) != (self.what in ("run", "cancel", "enter")):
+            raise ValueError("approve, reject and decide name a gate or a step, run, cancel and enter none")
+        if self.what in ("decide", "enter") and self.answer is None:
+            raise ValueError(f"{self.what} has an answer")
+        if self.answer is not None and self.what not in ("approve", "decide", "enter"):
+            raise ValueError("only approve, decide and enter have an answer")
         if self.break_glass and (self.what != "approve" or self.incident is None or self.reason is None):
             raise ValueError("only an approval can break the glass, for an incident and with a reason")
         if (self.incident is None) != (self.level is None):

@@ -3,14 +3,16 @@
 from __future__ import annotations
 
 from collections.abc import Iterable, Mapping, Sequence
-from dataclasses import dataclass, field
+from contextlib import suppress
+from dataclasses import dataclass, field, replace
+from datetime import datetime
 from typing import Literal
 
 from hisauto.approval import sshsig
 from hisauto.approval.card import Card, Fact
 from hisauto.approval.matching import assign
 from hisauto.errors import BadSignature, HisautoError, Invalid, Refused
-from hisauto.model.person import Person
+from hisauto.model.person import Person, at
 
 NO = "no"
 YES = "yes"
@@ -33,6 +35,8 @@ class Gate:
     """What there is to choose from; empty: yes or no."""
     break_glass_incident: str | None = None
     """The open incident of level 1 for which the glass may be broken; ``None``: it may not be."""
+    opened_at: datetime | None = None
+    """Whoever decides did so afterwards, whatever their card says. ``None``: the card is taken at its word."""
 
     def __post_init__(self) -> None:
         if not self.roles or any(count < 1 for count in self.roles.values()):
@@ -61,6 +65,8 @@ class Vote:
     answer: str
     """``yes``, ``no`` or one of the choices."""
     break_glass: bool = False
+    roles: frozenset[str] = frozenset()
+    """Of the person, when they said it."""
 
 
 @dataclass(frozen=True)
@@ -106,7 +112,10 @@ def check_people(people: Iterable[Person]) -> None:
 
 
 def check_signature(card: Card, signature: str, people: Mapping[str, Person]) -> Person:
-    """The person who signed this card. Raises ``BadSignature`` if no key of theirs did, ``Refused`` if unknown."""
+    """The person who signed this card; ``people`` as they stood then.
+
+    Raises ``BadSignature`` if no key of theirs did that speaks for them, ``Refused`` if there is no such person.
+    """
     person = people.get(card.person)
     if person is None:
         raise Refused(f"there is nobody with the id {card.person}", hint="people are listed in hisauto.yml")
@@ -118,18 +127,36 @@ def check_signature(card: Card, signature: str, people: Mapping[str, Person]) ->
             reasons.append(str(error))
         else:
             return person
+    _check_silent(card, signature, person)
     why = "; ".join(dict.fromkeys(reasons)) or "no key is registered for them"
     raise BadSignature(f"not signed by {person.id}: {why}")
 
 
-def check_decision(gate: Gate, decision: Decision, people: Mapping[str, Person]) -> Vote:
+def _check_silent(card: Card, signature: str, person: Person) -> None:
+    """Raises ``Refused`` where a key signed that does not speak."""
+    for text, why in person.silent.items():
+        with suppress(BadSignature):
+            sshsig.verify(signature, card.message(), text)
+            raise Refused(f"the key {sshsig.parse_public_key(text).fingerprint} of {person.id} {why}")
+
+
+def moment(card: Card, opened_at: datetime | None, now: datetime) -> datetime:
+    """When a word was given: as its card says, but no earlier than it was asked for, and no later than now."""
+    try:
+        said = datetime.fromisoformat(card.at)
+        return min(max(said, opened_at or said), now)
+    except (ValueError, TypeError):  # no time, or one without its zone
+        return now
+
+
+def check_decision(gate: Gate, decision: Decision, people: Mapping[str, Person], now: datetime) -> Vote:
     """Verify one decision, before it becomes a row and again before the next step.
 
     Raises ``Invalid`` if it is no card, ``BadSignature`` if it is not signed by its person, ``Refused`` if that person
     may not decide here or it is about something else.
     """
     card = Card.parse(decision.message)
-    person = check_signature(card, decision.signature, people)
+    person = check_signature(card, decision.signature, at(people, moment(card, gate.opened_at, now)))
     if card.what not in ("approve", "reject"):
         raise Refused(f"{card.what!r} does not answer a gate")
     if (card.run, card.gate) != (gate.run, gate.id):
@@ -145,19 +172,25 @@ def check_decision(gate: Gate, decision: Decision, people: Mapping[str, Person])
         raise Refused(f"the glass of gate {gate.id} can't be broken", hint="it takes an open incident of level 1")
     if person.id == gate.requester and not card.break_glass:
         raise Refused(f"{person.id} asked for this run and can't decide on it", hint="two others have to")
-    return Vote(person.id, _answer(gate, card), card.break_glass)
+    return Vote(person.id, _answer(gate, card), card.break_glass, person.roles)
 
 
-def evaluate(gate: Gate, decisions: Iterable[Decision], people: Mapping[str, Person]) -> Verdict:
-    """What the decisions come to, each verified here and now. Their order plays no part."""
+def evaluate(gate: Gate, decisions: Iterable[Decision], people: Mapping[str, Person], now: datetime) -> Verdict:
+    """What the decisions come to, each verified here and now. Their order plays no part.
+
+    Keys and roles are as they were when each was given; whoever hasn't decided yet stands as now.
+    """
     votes: list[Vote] = []
     void: list[tuple[str, str]] = []
+    stand = at(people, now)
     for decision in decisions:
         try:
-            votes.append(check_decision(gate, decision, people))
+            vote = check_decision(gate, decision, people, now)
+            votes.append(vote)
+            stand[vote.person] = replace(stand[vote.person], roles=vote.roles)
         except HisautoError as error:
             void.append((_claimed(decision), str(error)))
-    return tally(gate, votes, people, tuple(sorted(void)))
+    return tally(gate, votes, stand, tuple(sorted(void)))
 
 
 def tally(

@@ -3,13 +3,11 @@
 from __future__ import annotations
 
 import hashlib
-import json
 from dataclasses import dataclass
 from functools import cached_property
 from typing import Any
 
-import rfc8785
-
+from hisauto.audit import canonical as jcs
 from hisauto.audit.merkle import Head
 from hisauto.errors import Broken, Invalid
 
@@ -42,7 +40,7 @@ class Entry:
     @cached_property
     def raw(self) -> bytes:
         """The canonical bytes. Raises ``Invalid`` if something in it is not JSON."""
-        return canonical_json(to_json(self))
+        return jcs.dumps(to_json(self))
 
     @property
     def hash(self) -> str:
@@ -55,12 +53,16 @@ def make(head: Head, at: str, kind: str, run: str | None, actor: str, data: dict
     written = Entry(head.size, at, kind, run, actor, data, head.last).raw
     try:
         # Read back: what is kept is what a reader will get, and no longer the caller's own dict.
-        entry = from_json(json.loads(written))
-        if entry.raw != written:
-            raise Broken("it does not read back as it was written")
-        return entry
+        return parse(written)
     except Broken as error:
         raise Invalid(str(error)) from error
+
+
+def parse(raw: bytes) -> Entry:
+    """The entry of these canonical bytes. Raises ``Broken`` if they are not, or not those of an entry."""
+    entry = from_json(jcs.loads(raw))
+    entry.__dict__["raw"] = raw  # known, and costly to find out again
+    return entry
 
 
 def to_json(entry: Entry) -> dict[str, Any]:
@@ -80,13 +82,3 @@ def from_json(stored: Any) -> Entry:
 def canonical(entry: Entry) -> bytes:
     """The bytes that are hashed: RFC 8785. Raises ``Invalid``."""
     return entry.raw
-
-
-def canonical_json(value: Any) -> bytes:
-    """RFC 8785. Raises ``Invalid`` for what JSON can't hold: NaN, infinity, integers beyond 2**53, other objects."""
-    try:
-        return rfc8785.dumps(value)
-    except (ValueError, RecursionError) as error:  # CanonicalizationError is a ValueError, as a bad key's own is
-        raise Invalid(
-            f"not JSON that everybody reads the same: {error}", hint="write large numbers and moments as text"
-        ) from error

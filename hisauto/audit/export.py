@@ -10,16 +10,17 @@ import hashlib
 from collections.abc import Iterable, Iterator
 from typing import Any, BinaryIO
 
-from hisauto.audit import note
-from hisauto.audit.entry import Entry, canonical_json
+from hisauto.audit import canonical, note
+from hisauto.audit.entry import Entry
 from hisauto.audit.merkle import Head
 from hisauto.audit.note import NodeKey, UnknownKey, VerifierKey
 from hisauto.audit.report import Code, Report
-from hisauto.audit.verify import Verifier, interleave, read_json
+from hisauto.audit.verify import Verifier, interleave
 from hisauto.errors import BadSignature, Broken
 
 FORMAT = "hisauto-audit-export/1"
 _HEADER = {"format", "site", "exported_at", "size", "root", "node_keys"}
+_START = "start"
 
 
 def write(
@@ -32,8 +33,9 @@ def write(
     site: str,
     exported_at: str,
     node_keys: Iterable[str],
+    start: Head | None = None,
 ) -> None:
-    """Write the whole log, up to ``head``, and sign it.
+    """Write the log from ``start`` (else its beginning) up to ``head``, and sign it.
 
     ``checkpoints`` come by size and none is beyond ``head``: read all in one transaction. ``exported_at`` is RFC 3339;
     ``node_keys`` are the names of the keys that signed checkpoints. Raises ``Broken`` if the entries don't end in
@@ -46,7 +48,7 @@ def write(
         sink.write(raw + b"\n")
 
     put(
-        canonical_json(
+        canonical.dumps(
             {
                 "format": FORMAT,
                 "site": site,
@@ -55,19 +57,20 @@ def write(
                 "root": head.root().hex(),
                 "node_keys": sorted(set(node_keys)),
             }
+            | ({_START: start.to_json()} if start is not None and start.size else {})
         )
     )
-    seen = Head()
-    for item in interleave(entries, checkpoints):
+    seen = start or Head()
+    for item in interleave(entries, checkpoints, seen.size):
         if isinstance(item, str):
-            put(canonical_json({"checkpoint": item}))
+            put(canonical.dumps({"checkpoint": item}))
         else:
             raw = item.raw if isinstance(item, Entry) else item
             seen = seen.append(raw)
             put(raw)
     if seen != head:
         raise Broken("the log is not what its head says, so no export was signed", hint="hisauto audit verify")
-    put(canonical_json({"signature": note.sign(_signed_text(digest.hexdigest()), key)}))
+    put(canonical.dumps({"signature": note.sign(_signed_text(digest.hexdigest()), key)}))
 
 
 def verify(lines: Iterable[bytes], trusted: Iterable[VerifierKey], published: Iterable[str] | None = None) -> Report:
@@ -77,6 +80,12 @@ def verify(lines: Iterable[bytes], trusted: Iterable[VerifierKey], published: It
     """
     keys = tuple(trusted)
     verifier = Verifier(keys, published)
+    read(lines, verifier, keys)
+    return verifier.finish()
+
+
+def read(lines: Iterable[bytes], verifier: Verifier, keys: tuple[VerifierKey, ...]) -> None:
+    """Have one export or archive verified; several, in order, are the parts of one log."""
     reader = _Reader(verifier, keys)
     number, digest = 0, hashlib.sha256()
     for number, line, is_last in _numbered(lines):
@@ -88,7 +97,6 @@ def verify(lines: Iterable[bytes], trusted: Iterable[VerifierKey], published: It
     if number < 2:
         verifier.report(Code.signature_missing, "the export ends before anything was signed")
     reader.close()
-    return verifier.finish()
 
 
 class _Reader:
@@ -105,13 +113,15 @@ class _Reader:
             self._verifier.entry(raw, line=number)
             return
         try:
-            value = read_json(raw)
+            value = canonical.loads(raw)
         except Broken as error:
             self._verifier.report(Code.malformed, str(error), line=number)
             return
-        if number == 1 and _is_header(value):
+        start = _start(value) if number == 1 else None
+        if start is not None:
             self._header = value
             self._verifier.origin(value["site"], line=number)
+            self._verifier.begin(start, line=number)
         elif isinstance(value, dict) and value.keys() == {"checkpoint"} and isinstance(value["checkpoint"], str):
             self._verifier.checkpoint(value["checkpoint"], line=number)
         else:
@@ -119,7 +129,7 @@ class _Reader:
 
     def last(self, number: int, line: bytes, digest: str) -> None:
         try:
-            value = read_json(line.removesuffix(b"\n")) if line.endswith(b"\n") else None
+            value = canonical.loads(line.removesuffix(b"\n")) if line.endswith(b"\n") else None
         except Broken:
             value = None
         if not isinstance(value, dict) or value.keys() != {"signature"} or not isinstance(value["signature"], str):
@@ -148,13 +158,19 @@ class _Reader:
             self._verifier.report(Code.size, "the entries are not those that the header counts")
 
 
-def _is_header(value: Any) -> bool:
-    return (
-        isinstance(value, dict)
-        and value.keys() == _HEADER
-        and value["format"] == FORMAT
-        and isinstance(value["site"], str)
-    )
+def _start(header: Any) -> Head | None:
+    """Where the entries under this header begin; None if it is none."""
+    if (
+        not isinstance(header, dict)
+        or header.keys() - {_START} != _HEADER
+        or header["format"] != FORMAT
+        or not isinstance(header["site"], str)
+    ):
+        return None
+    try:
+        return Head.from_json(header[_START]) if _START in header else Head()
+    except Broken:
+        return None
 
 
 def _signed_text(digest: str) -> str:

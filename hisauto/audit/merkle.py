@@ -38,6 +38,16 @@ class Peaks:
             hashes, size = hashes[:-1], size >> 1
         return Peaks(self.size + 1, (*hashes, leaf))
 
+    def within(self, leaves: range) -> Peaks:
+        """The peaks that lie whole in this range."""
+        found, begin = list[tuple[int, bytes]](), 0
+        for bit, one in zip((b for b in reversed(range(self.size.bit_length())) if self.size >> b & 1), self.hashes,
+                            strict=True):  # fmt: skip
+            if leaves.start <= begin and begin + (1 << bit) <= leaves.stop:
+                found.append((1 << bit, one))
+            begin += 1 << bit
+        return Peaks(sum(size for size, _ in found), tuple(one for _, one in found))
+
     def root(self) -> bytes:
         """The Merkle tree hash; of the empty tree SHA-256 of nothing."""
         if not self.hashes:

@@ -13,6 +13,7 @@ class Code(StrEnum):
     missing = "missing"  # entries are gone
     order = "order"  # an entry where it can't be: repeated, swapped or put in
     chain = "chain"  # an entry does not continue the one before it
+    gap = "gap"  # an export or archive does not continue the one before it
     origin = "origin"  # of another log
     checkpoint_signature = "checkpoint_signature"  # not signed, or not this, by the key it names
     checkpoint_key = "checkpoint_key"  # signed by no trusted key
@@ -25,6 +26,7 @@ class Code(StrEnum):
     signature_missing = "signature_missing"  # an export does not end in its signature
     signature = "signature"  # an export's signature does not hold
     signature_key = "signature_key"  # an export is signed by no trusted key
+    row = "row"  # the database's tables say something else than the log
 
 
 @dataclass(frozen=True)
@@ -37,9 +39,12 @@ class Finding:
     """The entry, if it is about one."""
     line: int | None = None
     """The line of the export, from 1."""
+    file: str | None = None
+    """The export or archive, where there are several."""
 
     def __str__(self) -> str:
-        place = [f"line {self.line}"] if self.line is not None else []
+        place = [self.file] if self.file is not None else []
+        place += [f"line {self.line}"] if self.line is not None else []
         place += [f"entry {self.seq}"] if self.seq is not None else []
         return f"{', '.join(place)}: {self.words}" if place else self.words
 
@@ -49,7 +54,7 @@ class Report:
     """The result. ``ok`` says that nothing wrong was found, within what ``signed`` and ``anchored`` cover."""
 
     size: int
-    """Entries seen."""
+    """Where the log ends: its entries, those before ``begins`` included."""
     signed: int
     """How many of the first entries a trusted node key vouches for."""
     anchored: int
@@ -59,6 +64,12 @@ class Report:
     """Findings beyond those that are listed."""
     origin: str | None = None
     """Which log it says it is."""
+    begins: int = 0
+    """The first entry that was seen: those before are in archives that were not given."""
+    compared: int | None = None
+    """How many runs' rows were compared with the log; None: there was no database."""
+    uncompared: int = 0
+    """Runs that could not be: entries of them are in archives, or there by digest alone."""
 
     @property
     def ok(self) -> bool:

@@ -2,9 +2,7 @@
 
 from __future__ import annotations
 
-import json
 from collections.abc import Iterable, Iterator
-from typing import Any
 
 from hisauto.audit import checkpoint, entry
 from hisauto.audit.checkpoint import Checkpoint
@@ -25,26 +23,26 @@ def verify_entries(
     published: Iterable[str] | None = None,
     *,
     origin: str | None = None,
+    start: Head | None = None,
 ) -> Report:
     """Verify a log as a database holds it.
 
     ``entries`` in their order, as canonical bytes if what is stored may be damaged; ``checkpoints`` by size;
-    ``keys`` and the ``published`` checkpoints from outside the database. Never raises for what it finds.
+    ``keys`` and the ``published`` checkpoints from outside the database; ``start`` is where the entries begin, if those
+    before were archived. Never raises for what it finds.
     """
     verifier = Verifier(keys, published, origin=origin)
-    for item in interleave(entries, checkpoints):
-        if isinstance(item, str):
-            verifier.checkpoint(item)
-        else:
-            verifier.entry(item)
+    verifier.stored(start or Head(), entries, checkpoints)
     return verifier.finish()
 
 
-def interleave(entries: Iterable[Entry | bytes], checkpoints: Iterable[str]) -> Iterator[Entry | bytes | str]:
-    """Entries, and each checkpoint (text) as soon as there are as many entries as it says."""
+def interleave(
+    entries: Iterable[Entry | bytes], checkpoints: Iterable[str], begin: int = 0
+) -> Iterator[Entry | bytes | str]:
+    """Entries from ``begin`` on, and each checkpoint (text) as soon as there are as many entries as it says."""
     pending = iter(checkpoints)
     text = next(pending, None)
-    for count, item in enumerate(entries):
+    for count, item in enumerate(entries, begin):
         while text is not None and (checkpoint.claimed_size(text) or 0) <= count:
             yield text
             text = next(pending, None)
@@ -52,17 +50,6 @@ def interleave(entries: Iterable[Entry | bytes], checkpoints: Iterable[str]) -> 
     if text is not None:
         yield text
         yield from pending
-
-
-def read_json(raw: bytes) -> Any:
-    """Parse one line. Raises ``Broken`` unless it is the canonical form of what it says."""
-    try:
-        value = json.loads(raw.decode("utf-8"))
-        if entry.canonical_json(value) == raw:
-            return value
-    except (ValueError, RecursionError, Invalid) as error:
-        raise Broken("it is not JSON as this format writes it") from error
-    raise Broken("it is not in canonical form (RFC 8785)")
 
 
 class Verifier:
@@ -80,7 +67,10 @@ class Verifier:
         self._signed = 0
         self._anchored = 0
         self._most: Checkpoint | None = None  # the one over most entries
+        self.source: str | None = None
+        """The file that is being read, for the findings."""
         self.head = Head()
+        self._begins: int | None = None
         self._published = self._open_published(published or ())
         self._anchor()
 
@@ -89,9 +79,20 @@ class Verifier:
             return
         self._said.add(code)
         if len(self._findings) < _LISTED:
-            self._findings.append(Finding(code, words, seq, line))
+            self._findings.append(Finding(code, words, seq, line, self.source))
         else:
             self._more += 1
+
+    def begin(self, start: Head, *, line: int | None = None) -> None:
+        """Say where the entries that come now begin: anywhere for the first of several files, else where it ended."""
+        if self._begins is None:
+            self._begins = start.size
+        elif start != self.head:
+            words = f"it begins at entry {start.size}, and does not continue what came before, {self.head.size} entries"
+            self.report(Code.gap, words, line=line)
+        self.head, self._next = start, start.size
+        self._published = [one for one in self._published if one.size >= start.size]
+        self._anchor()
 
     def origin(self, name: str, *, line: int | None = None) -> None:
         """Say which log it is; the first word on it counts."""
@@ -102,7 +103,7 @@ class Verifier:
 
     def entry(self, item: Entry | bytes, *, line: int | None = None) -> None:
         try:
-            one = item if isinstance(item, Entry) else entry.from_json(read_json(item))
+            one = item if isinstance(item, Entry) else entry.parse(item)
             raw = one.raw
         except (Broken, Invalid) as error:
             self.report(Code.malformed, str(error), seq=self._next, line=line)
@@ -139,6 +140,25 @@ class Verifier:
         else:
             self._signed = said.size
 
+    def stored(self, start: Head, entries: Iterable[Entry | bytes], checkpoints: Iterable[str]) -> None:
+        """Take what a database holds, from ``start`` on."""
+        self.begin(start)
+        for item in interleave(entries, checkpoints, start.size):
+            if isinstance(item, str):
+                self.checkpoint(item)
+            else:
+                self.entry(item)
+
+    @property
+    def findings(self) -> tuple[Finding, ...]:
+        """So far."""
+        return tuple(self._findings)
+
+    @property
+    def anchored(self) -> int:
+        """So far: how many of the first entries a published checkpoint vouches for."""
+        return self._anchored
+
     def vouched(self) -> None:
         """A trusted key signed all that was seen."""
         self._signed = self.head.size
@@ -148,7 +168,9 @@ class Verifier:
         if most is not None and most.size > self.head.size:
             words = f"{_who(most)} signed a checkpoint over {most.size} entries, and there are {self.head.size}"
             self.report(Code.cut, f"the log was cut: {words}")
-        return Report(self.head.size, self._signed, self._anchored, tuple(self._findings), self._more, self._origin)
+        return Report(
+            self.head.size, self._signed, self._anchored, self.findings, self._more, self._origin, self._begins or 0
+        )
 
     def _advance(self, raw: bytes, due: int) -> None:
         self.head = self.head.append(raw)

@@ -9,12 +9,15 @@ from typing import Any
 import click
 
 from hisauto.checks import check as check_site
+from hisauto.checks import runbooks_in
+from hisauto.cli import completing
+from hisauto.cli.failure import render_problem
+from hisauto.cli.language import tr
 from hisauto.cli.options import reading
 from hisauto.cli.session import Session
 from hisauto.cli.terminal import clean, emit, note, say, unicode
-from hisauto.cli.words import title
+from hisauto.cli.words import title, word
 from hisauto.errors import HisautoError, Invalid
-from hisauto.model.problems import render
 
 
 @click.command()
@@ -40,7 +43,7 @@ def runbooks(session: Session, words: tuple[str, ...]) -> int:
     elif wanted:
         _table(session, wanted)
     else:
-        note(f"no runbook {'with ' + ' '.join(map(clean, words)) if words else 'in this site'}")
+        note(tr(f"no runbook {'with ' + ' '.join(map(clean, words)) if words else 'in this site'}"))
     return 1 if any(entry["problem"] for entry in wanted) else 0
 
 
@@ -68,20 +71,27 @@ def _table(session: Session, entries: list[dict[str, Any]]) -> None:
 
     table = Table(box=None, padding=(0, 2, 0, 0))
     for name in ("RUNBOOK", "VERSION", "KIND", "ANSWERS", "TITLE"):
-        table.add_column(name, no_wrap=name != "TITLE")
+        table.add_column(tr(name), no_wrap=name != "TITLE")
     for entry in entries:
         if entry["problem"]:
-            table.add_row(Text(clean(entry["name"])), "broken", "", "", Text(clean(entry["problem"]), style="bold red"))
+            why = Text(clean(tr(entry["problem"])), style="bold red")
+            table.add_row(Text(clean(entry["name"])), tr("broken"), "", "", why)
             continue
-        levels = "level " + ", ".join(map(str, entry["answers"])) if entry["answers"] else ""
-        table.add_row(Text(entry["name"], style="bold"), entry["version"], entry["kind"], levels, title(entry["title"]))
+        levels = tr(f"level {', '.join(map(str, entry['answers']))}") if entry["answers"] else ""
+        kind, named = word(entry["kind"]), title(entry["title"])
+        table.add_row(Text(entry["name"], style="bold"), entry["version"], kind, levels, named)
     session.console.print(table)
 
 
 @click.command()
 @click.argument("paths", nargs=-1, type=click.Path(path_type=Path), metavar="[PATH]...")
+@click.option("--strict", is_flag=True, help="Warnings fail it, too.")
+@click.option(
+    "--explain", metavar="CODE", shell_complete=completing.rules,
+    help="A rule: its reason, an example and its cure; `all`: every one.",
+)  # fmt: skip
 @reading
-def check(session: Session, paths: tuple[Path, ...]) -> int:
+def check(session: Session, paths: tuple[Path, ...], strict: bool, explain: str | None) -> int:
     """Check runbooks (files or folders), or without PATH the whole site: hisauto.yml, inventory, runbooks, their roles.
 
     Every mistake is shown with its file, line and column, what was expected, and what was probably meant.
@@ -89,13 +99,19 @@ def check(session: Session, paths: tuple[Path, ...]) -> int:
     \b
     Examples:
       hisauto check
-      hisauto check runbooks/database-failover.yml
+      hisauto check runbooks/database-failover.yml --strict
+      hisauto check --explain HA152
     \b
-    Exit codes: 0 no error (there may be warnings) · 1 errors
+    Exit codes: 0 no error (there may be warnings) · 1 errors, or warnings with --strict · 2 no such file or rule
     """
+    if explain is not None:
+        return _explain(session, explain)
+    from hisauto.cli.rehearsing import mistakes
+
     try:
         found = check_site(session.app, paths)
-        files, problems = found.files, found.problems
+        tests, wrong = mistakes(session.app, runbooks_in(paths) if paths else session.app.runbook_files())
+        files, problems = (*found.files, *tests), (*found.problems, *wrong)
     except Invalid as error:  # hisauto.yml itself
         files, problems = ("hisauto.yml",), tuple(error.problems)
     errors = sum(problem.severity == "error" for problem in problems)
@@ -103,15 +119,28 @@ def check(session: Session, paths: tuple[Path, ...]) -> int:
         emit({"files": list(files), "problems": [asdict(problem) for problem in problems]})
     else:
         for problem in problems:
-            say(clean(render(problem), lines=True) if not session.color else render(problem, color=True))
+            shown = render_problem(problem, session.color)
+            say(shown if session.color else clean(shown, lines=True))
         mark = ("✗" if errors else "✓") if unicode() else ("x" if errors else "+")
-        counts = [_count(len(files), "file"), _count(errors, "error"), _count(len(problems) - errors, "warning")]
-        say(f"{mark} {counts[0]} checked: {counts[1]}, {counts[2]}")
-    return 1 if errors else 0
+        n, warnings = len(files), len(problems) - errors
+        counts = [
+            tr(f"{n} file{'' if n == 1 else 's'}"),
+            tr(f"{errors} error{'' if errors == 1 else 's'}"),
+            tr(f"{warnings} warning{'' if warnings == 1 else 's'}"),
+        ]
+        say(f"{mark} " + tr(f"{counts[0]} checked: {counts[1]}, {counts[2]}"))
+    return 1 if errors or (strict and problems) else 0
 
 
-def _count(number: int, what: str) -> str:
-    return f"{number} {what}{'' if number == 1 else 's'}"
+def _explain(session: Session, code: str) -> int:
+    from hisauto.runbook.rules import RULES, explain
+
+    text = explain(code, tr)
+    if session.json:
+        emit([asdict(rule) for rule in RULES.values() if code in ("all", rule.code)])
+    else:
+        say(text.rstrip("\n"))
+    return 0
 
 
 @click.command()

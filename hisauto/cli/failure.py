@@ -12,11 +12,13 @@ from typing import TYPE_CHECKING
 
 import click
 
+from hisauto.cli.language import tr
 from hisauto.cli.terminal import clean, note
 from hisauto.errors import HisautoError, Invalid
 
 if TYPE_CHECKING:
     from hisauto.cli.session import Session
+    from hisauto.model.problems import Problem
 
 STOPPED = 130
 
@@ -24,7 +26,7 @@ STOPPED = 130
 def report(error: Exception, session: Session | None) -> int:
     """Say it on stderr. The exit code."""
     if isinstance(error, click.Abort):
-        note("stopped")
+        note(tr("stopped"))
         return STOPPED
     if isinstance(error, click.ClickException):
         _say(error.format_message(), _usage_hint(error))
@@ -40,24 +42,28 @@ def report(error: Exception, session: Session | None) -> int:
     return 1
 
 
-def show_problems(problems: tuple[object, ...]) -> None:
+def show_problems(problems: tuple[Problem, ...]) -> None:
     """Like a compiler, on stderr."""
     import sys
 
-    from hisauto.model.problems import Problem, render
-
     color = sys.stderr.isatty() and not os.environ.get("NO_COLOR")
     for problem in problems:
-        assert isinstance(problem, Problem)
-        note(render(problem, color))
-    errors = sum(1 for p in problems if isinstance(p, Problem) and p.severity == "error")
-    note(f"error: {errors} mistake{'s' if errors != 1 else ''}")
+        note(render_problem(problem, color))
+    errors = sum(problem.severity == "error" for problem in problems)
+    note(tr(f"error: {errors} mistake{'s' if errors != 1 else ''}"))
+
+
+def render_problem(problem: Problem, color: bool) -> str:
+    """Its place, the line it stands on, and what is wrong there in the user's language."""
+    from hisauto.model.problems import render
+
+    return render(problem, color, tr)
 
 
 def _say(message: str, hint: str | None) -> None:
-    note(f"error: {clean(message)}")
+    note(tr(f"error: {clean(message)}"))
     if hint:
-        note(f"hint: {clean(hint)}")
+        note(tr(f"hint: {clean(hint)}"))
 
 
 def _usage_hint(error: click.ClickException) -> str | None:

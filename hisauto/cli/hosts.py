@@ -4,6 +4,8 @@ from __future__ import annotations
 
 import click
 
+from hisauto.cli import completing
+from hisauto.cli.language import message, tr
 from hisauto.cli.options import reading
 from hisauto.cli.session import Session
 from hisauto.cli.terminal import clean, duration, emit, note
@@ -12,7 +14,7 @@ from hisauto.site.patterns import resolve
 
 
 @click.command()
-@click.argument("pattern", default="all")
+@click.argument("pattern", default="all", shell_complete=completing.hosts)
 @click.option("--ping", is_flag=True, help="Log in to each, and say how long it took or why not.")
 @reading
 def hosts(session: Session, pattern: str, ping: bool) -> int:
@@ -40,7 +42,7 @@ def hosts(session: Session, pattern: str, ping: bool) -> int:
     if session.json:
         emit(found)
     elif not names:
-        note(f"no host matches {clean(pattern)}")
+        note(tr(f"no host matches {clean(pattern)}"))
     else:
         _table(session, found, reached)
     return 5 if any(r.why for r in reached.values()) else 0
@@ -51,17 +53,18 @@ def _table(session: Session, found: list[dict[str, object]], reached: dict[str, 
     from rich.text import Text
 
     table = Table(box=None, padding=(0, 2, 0, 0))
-    for name in ("HOST", "ADDRESS", "GROUPS", *(["ANSWERS"] if reached else [])):
-        table.add_column(name, no_wrap=name in ("HOST", "ADDRESS"))
+    headers = (message("HOST"), message("ADDRESS"), message("GROUPS"), message("REPLIES"))
+    for name in headers if reached else headers[:3]:
+        table.add_column(tr(name), no_wrap=name in ("HOST", "ADDRESS"))
     for host in found:
         groups = host["groups"]
         assert isinstance(groups, list)
         cells = [Text(clean(host["host"]), style="bold"), Text(clean(host["address"])), Text(clean(" ".join(groups)))]
         if answer := reached.get(str(host["host"])):
             cells.append(
-                Text(f"NO, after {duration(answer.seconds)}: {clean(answer.why)}", style="bold red")
+                Text(tr(f"NO, after {duration(answer.seconds)}: {clean(answer.why)}"), style="bold red")
                 if answer.why
-                else Text(f"yes, {answer.seconds * 1000:.0f} ms", style="green")
+                else Text(tr(f"yes, {answer.seconds * 1000:.0f} ms"), style="green")
             )
         table.add_row(*cells)
     session.console.print(table)

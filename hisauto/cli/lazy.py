@@ -3,15 +3,39 @@
 from __future__ import annotations
 
 import io
+import os
 import sys
 from collections.abc import Mapping, MutableMapping, Sequence
 from importlib import import_module
-from typing import Any, NoReturn
+from typing import TYPE_CHECKING, Any, NoReturn
 
 import click
 
+from hisauto.cli.helptext import Context, speaking, summary
+from hisauto.cli.language import choose, tr, use
 
-class LazyGroup(click.Group):
+if TYPE_CHECKING:
+    from click.shell_completion import CompletionItem
+
+
+class Group(click.Group):
+    """Its help, and that of its commands, is in the user's language."""
+
+    context_class = Context
+
+    def get_command(self, ctx: click.Context, cmd_name: str) -> click.Command | None:
+        command = super().get_command(ctx, cmd_name)
+        return speaking(command) if command is not None else None
+
+    def format_commands(self, ctx: click.Context, formatter: click.HelpFormatter) -> None:
+        self.write_commands(formatter, {name: summary(command.help or "") for name, command in self.commands.items()})
+
+    def write_commands(self, formatter: click.HelpFormatter, lines: Mapping[str, str]) -> None:
+        with formatter.section("Commands"):
+            formatter.write_dl(list(lines.items()))
+
+
+class LazyGroup(Group):
     """``lazy``: name → (module, attribute, one line of help)."""
 
     def __init__(self, *args: Any, lazy: Mapping[str, tuple[str, str, str]], **kwargs: Any) -> None:
@@ -26,17 +50,23 @@ class LazyGroup(click.Group):
             return None
         module, attribute, _ = self.lazy[cmd_name]
         command: click.Command = getattr(import_module(module), attribute)
-        return command
+        return speaking(command)
 
     def format_commands(self, ctx: click.Context, formatter: click.HelpFormatter) -> None:
-        with formatter.section("Commands"):
-            formatter.write_dl([(name, line) for name, (_, _, line) in self.lazy.items()])
+        self.write_commands(formatter, {name: line for name, (_, _, line) in self.lazy.items()})
+
+    def shell_complete(self, ctx: click.Context, incomplete: str) -> list[CompletionItem[str]]:
+        from click.shell_completion import CompletionItem
+
+        found = [(name, line) for name, (_, _, line) in self.lazy.items() if name.startswith(incomplete)]
+        items = [CompletionItem(name, help=tr(line)) for name, line in found]
+        return [*items, *click.Command.shell_complete(self, ctx, incomplete)]
 
     def resolve_command(
         self, ctx: click.Context, args: list[str]
     ) -> tuple[str | None, click.Command | None, list[str]]:
         name = args[0]
-        if name not in self.lazy and not name.startswith("-"):
+        if name not in self.lazy and not name.startswith("-") and not ctx.resilient_parsing:
             from difflib import get_close_matches
 
             near = get_close_matches(name, self.lazy, 1)
@@ -57,11 +87,14 @@ class Root(LazyGroup):
         **extra: Any,
     ) -> NoReturn:
         state: MutableMapping[str, Any] = {}
+        if "_HISAUTO_COMPLETE" in os.environ:
+            import hisauto.cli.completing  # noqa: F401 — what bash is answered by
         for stream in (sys.stdout, sys.stderr):
             if isinstance(stream, io.TextIOWrapper):
                 stream.reconfigure(errors="replace")  # an ASCII terminal shows ?, and nothing breaks off
         try:
             given = list(sys.argv[1:] if args is None else args)
+            use(choose(given, os.environ))
             code = super().main(given or ["--help"], prog_name, complete_var, standalone_mode=False, obj=state, **extra)
             sys.stdout.flush()
         except BrokenPipeError:
@@ -79,6 +112,4 @@ class Root(LazyGroup):
 
 def _quiet() -> None:
     """Whoever read the output is gone: what is still buffered must not raise again at exit."""
-    import os
-
     os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())

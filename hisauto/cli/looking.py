@@ -9,6 +9,8 @@ import click
 from rich.table import Table
 from rich.text import Text
 
+from hisauto.cli import completing
+from hisauto.cli.language import tr
 from hisauto.cli.options import reading
 from hisauto.cli.screen import screen
 from hisauto.cli.session import Session
@@ -22,7 +24,7 @@ OPEN = tuple(state for state in RunState if not state.ended)
 
 
 @click.command()
-@click.argument("runbook", required=False)
+@click.argument("runbook", required=False, shell_complete=completing.runbooks)
 @click.option("--open", "only_open", is_flag=True, help="Only those that have not ended.")
 @click.option("--state", type=click.Choice([s.value for s in RunState]), help="Only those in this state.")
 @click.option("--limit", type=click.IntRange(1, 10000), default=20, show_default=True, help="At most so many.")
@@ -42,7 +44,7 @@ def runs(session: Session, runbook: str | None, only_open: bool, state: str | No
     if session.json:
         emit([as_json(view) for view in found])
     elif not found:
-        note("no run")
+        note(tr("no run"))
     else:
         session.console.print(_table(session, found))
 
@@ -50,23 +52,25 @@ def runs(session: Session, runbook: str | None, only_open: bool, state: str | No
 def _table(session: Session, found: list[RunView]) -> Table:
     table = Table(box=None, padding=(0, 2, 0, 0))
     for name in ("RUN", "RUNBOOK", "STATE", "ASKED FOR", "BY", "TOOK", "INCIDENT", "WAITS FOR / WHY"):
-        table.add_column(name, no_wrap=name in ("RUN", "STATE", "ASKED FOR"))
+        table.add_column(tr(name), no_wrap=name in ("RUN", "STATE", "ASKED FOR"))
     now = session.app.clock.now()
     for view in found:
         question = view.question or {}
-        why = question.get("question") or question.get("why") or question.get("kind") or view.summary.get("why") or ""
+        asked = next((question[key] for key in ("question", "do", "why", "kind") if question.get(key)), "")
+        more = f" (and {len(view.questions) - 1} more)" if len(view.questions) > 1 else ""
+        why = f"{asked}{more}" or view.summary.get("why") or ""
         table.add_row(
             Text(view.id, style="bold"), f"{view.runbook} {view.version}",
             Text(word(view.state.value), style=RUN_STYLES.get(view.state, "")),
             view.created_at.astimezone().strftime("%Y-%m-%d %H:%M:%S"), Text(clean(view.requester)),
             duration((view.ended_at or now) - view.created_at), incident(view) if view.incident else "",
-            Text(clean(why)[:120], style="dim"),
+            Text(clean(tr(why))[:120], style="dim"),
         )  # fmt: skip
     return table
 
 
 @click.command()
-@click.argument("run", required=False)
+@click.argument("run", required=False, shell_complete=completing.runs)
 @reading
 def show(session: Session, run: str | None) -> int:
     """One run as it stands: state, steps, what is at work, what it waits for and how to answer, what is left to do.
@@ -90,7 +94,7 @@ def show(session: Session, run: str | None) -> int:
 
 
 @click.command()
-@click.argument("run", required=False)
+@click.argument("run", required=False, shell_complete=completing.runs)
 @reading
 def watch(session: Session, run: str | None) -> int:
     """One run, live, until it ends. On a terminal a screen; elsewhere a line for each event; with --json, JSON lines.

@@ -16,7 +16,9 @@ from pathlib import Path
 import click
 
 from hisauto.app import App
-from hisauto.cli.options import pass_session, site_option
+from hisauto.cli.language import tr
+from hisauto.cli.nodelist import is_alive
+from hisauto.cli.options import lang_option, pass_session, site_option
 from hisauto.cli.session import Session
 from hisauto.cli.terminal import note
 from hisauto.errors import HisautoError, Refused
@@ -35,11 +37,13 @@ PATIENCE = 1.0
 @click.command()
 @click.option("--idle", type=click.FloatRange(min=0), metavar="SECONDS", help="End after so long without an open run.")
 @site_option
+@lang_option
 @pass_session
 def node(session: Session, idle: float | None) -> None:
     """Work on runs until Ctrl-C or SIGTERM. Runs that a node left behind when it died are taken up again.
 
-    `run`, `watch` and every answer start one by themselves if there is none. One node works on one SQLite file.
+    `run`, `watch` and every answer start one by themselves if there is none. One node works on one SQLite file; on
+    PostgreSQL several share the work, and take over from one that is gone: hisauto nodes.
 
     \b
     Examples:
@@ -53,18 +57,24 @@ def node(session: Session, idle: float | None) -> None:
         signal.SIGTERM, lambda *_: sys.exit(0)
     )  # until `work` knows better: it may be told to end as it loads
     logging.basicConfig(stream=sys.stderr, level=logging.INFO, format="%(asctime)s %(levelname)s %(name)s: %(message)s")
-    for noisy in ("dbos", "paramiko", "sqlalchemy", "alembic"):
+    for noisy in ("sqlalchemy", "alembic"):
         logging.getLogger(noisy).setLevel(logging.WARNING)
     with _only_one(lock_folder(session.app)):
-        logging.getLogger("hisauto.node").info("works on %s, process %d", session.app.site.name, os.getpid())
-        session.app.node().work(idle=idle)
+        own = session.app.node()
+        log = logging.getLogger("hisauto.node")
+        log.info("%s works on %s, process %d", own.name, session.app.site.name, os.getpid())
+        with session.app.publisher.working():
+            own.work(idle=idle)
         # Drives still at work are left to the next node, by design; their threads would keep this process.
         logging.shutdown()
         os._exit(0)
 
 
 @contextmanager
-def _only_one(folder: Path) -> Iterator[None]:
+def _only_one(folder: Path | None) -> Iterator[None]:
+    if folder is None:
+        yield
+        return
     deadline = time.monotonic() + PATIENCE
     while True:
         try:
@@ -77,14 +87,20 @@ def _only_one(folder: Path) -> Iterator[None]:
         time.sleep(0.05)
 
 
-def lock_folder(app: App) -> Path:
-    """Where the node's lock lies: beside the SQLite file, whichever site opens it; else in the state folder."""
+def lock_folder(app: App) -> Path | None:
+    """Where the node's lock lies: beside the SQLite file, whichever site opens it. None: there may be several nodes."""
     # Read without SQLAlchemy, whose import would stand between `hisauto run` and its first look at a host.
     scheme, _, rest = app.site.database_url.partition("://")
     file = rest.partition("?")[0].removeprefix("/")
     if scheme.partition("+")[0] == "sqlite" and file:
         return Path(file).absolute().parent
-    return app.site.state
+    return None
+
+
+def works(app: App) -> bool:
+    """Whether a node works for this site. Raises ``RecordAway``."""
+    folder = lock_folder(app)
+    return is_working(folder) if folder is not None else any(map(is_alive, app.store.nodes()))
 
 
 def is_working(folder: Path) -> bool:
@@ -123,7 +139,7 @@ def start(app: App) -> None:
 
 def ensure_node(app: App) -> None:
     """Have a node work here. Two who start one at once do no harm: the second one finds the lock taken and ends."""
-    if not is_working(lock_folder(app)):
+    if not works(app):
         start(app)
 
 
@@ -137,14 +153,14 @@ class Keeper:
 
     def look(self) -> bool:
         """Start a node if there is none. False: it does not stay up, and was given up."""
-        if is_working(lock_folder(self.app)):
+        if works(self.app):
             self._starts = 0
             return True
         now = time.monotonic()
         if now - self._started < START_EVERY:
             return True
         if self._starts == TRIES:
-            note(f"warning: no node stays up here, so nothing goes on: see {self.app.site.state / LOG}")
+            note(tr(f"warning: no node stays up here, so nothing goes on: see {self.app.site.state / LOG}"))
         if self._starts >= TRIES:
             self._starts += 1
             return False

@@ -8,6 +8,8 @@ from typing import TYPE_CHECKING, Any, TypeVar
 
 import click
 
+from hisauto.cli.language import LANGUAGES
+
 if TYPE_CHECKING:
     from hisauto.cli.session import Session
 
@@ -27,9 +29,23 @@ def _option(*names: str, **more: Any) -> Callable[[F], F]:
 site_option = _option(
     "--site", type=click.Path(path_type=Path), metavar="DIR", help="The site's folder; else the nearest hisauto.yml."
 )
+lang_option = _option(
+    "--lang", type=click.Choice(LANGUAGES), help="The language; else by LC_ALL, LC_MESSAGES, LANG, else the site's."
+)
 json_option = _option("--json", is_flag=True, help="JSON, for machines.")
 no_color_option = _option("--no-color", is_flag=True, help="No colour; NO_COLOR does the same.")
-_person = _option("--as", "person", metavar="PERSON", help="Who you are; else HISAUTO_PERSON, else by the key.")
+
+
+def _people(ctx: click.Context, param: click.Parameter, incomplete: str) -> Any:
+    from hisauto.cli.completing import people
+
+    return people(ctx, param, incomplete)
+
+
+_person = _option(
+    "--as", "person", metavar="PERSON", shell_complete=_people,
+    help="Who you are; else HISAUTO_PERSON, else by the key.",
+)  # fmt: skip
 _key = _option(
     "--key", type=click.Path(path_type=Path), metavar="FILE", help="Your key; else HISAUTO_KEY, the agent, ~/.ssh."
 )
@@ -42,7 +58,7 @@ def person_options(command: F) -> F:
 
 def reading(command: Callable[..., Any]) -> Callable[..., Any]:
     """For a command that looks at a site and may print JSON. It is called with the session first."""
-    return site_option(json_option(no_color_option(pass_session(command))))
+    return site_option(lang_option(json_option(no_color_option(pass_session(command)))))
 
 
 def signing(command: Callable[..., Any]) -> Callable[..., Any]:

@@ -9,6 +9,8 @@ from datetime import datetime, timedelta
 import click
 
 from hisauto.app import Planned
+from hisauto.cli import completing
+from hisauto.cli.language import tr
 from hisauto.cli.looking import as_json
 from hisauto.cli.nodes import LOG, Keeper
 from hisauto.cli.options import signing
@@ -24,7 +26,7 @@ TAKEN = 15.0
 
 
 @click.command()
-@click.argument("runbook")
+@click.argument("runbook", shell_complete=completing.runbooks)
 @params_option
 @click.option("--incident", metavar="REF", help="The incident that it is for; needs --level.")
 @click.option("--level", type=click.IntRange(1, 4), metavar="N", help="The incident's fault level, 1 is the gravest.")
@@ -75,14 +77,13 @@ def run(
     if no_watch:
         return _leave(session, view.id, keeper)
     if not session.json:
-        note(f"run {view.id}")
+        note(tr(f"run {view.id}"))
     return follow(session, view.id, keeper)
 
 
 def _refuse_unless_ready(planned: Planned) -> None:
     if not planned.ready:
-        bad = [f"{name}: {seen.why or seen.truth.value}" for name, seen in planned.guards if seen.truth.value != "true"]
-        raise Refused(f"nothing was started: {'; '.join(bad)}", hint="hisauto plan shows all of it")
+        raise Refused(f"nothing was started: {'; '.join(planned.refused)}", hint="hisauto plan shows all of it")
 
 
 def _leave(session: Session, run: str, keeper: Keeper) -> int:
@@ -90,7 +91,7 @@ def _leave(session: Session, run: str, keeper: Keeper) -> int:
     deadline = time.monotonic() + TAKEN
     while session.app.store.view(run).epoch == 0:
         if not keeper.look() or time.monotonic() >= deadline:
-            note(f"warning: no node has taken it yet: see {session.app.site.state / LOG}")
+            note(tr(f"warning: no node has taken it yet: see {session.app.site.state / LOG}"))
             break
         time.sleep(0.1)
     if session.json:
@@ -117,5 +118,5 @@ def read_reported(text: str, now: datetime) -> datetime:
     if at.tzinfo is None:
         at = at.astimezone()
     if at > now:
-        raise UsageError(f"{text} is still to come", hint="it is when the fault was reported")
+        raise UsageError(f"{text} is still to come", hint="a time that was: the clock here may be wrong")
     return at

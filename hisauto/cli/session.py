@@ -5,12 +5,14 @@ from __future__ import annotations
 import json as jsonlib
 import os
 import sys
+import time
 from dataclasses import dataclass
 from functools import cached_property
 from pathlib import Path
 from typing import TYPE_CHECKING
 
 from hisauto.app import App, Signer
+from hisauto.cli.language import tr, use_sites
 from hisauto.cli.terminal import clean, is_terminal, note
 from hisauto.errors import NotFound, UsageError
 
@@ -18,6 +20,11 @@ if TYPE_CHECKING:
     from rich.console import Console
 
     from hisauto.model.run import RunView
+
+ASKING = ("gate", "in_doubt", "ask", "manual", "window")
+"""What a person answers, of what a run can wait for."""
+MOMENT = 3.0
+"""Seconds that a node needs at most to read an answer and to come back to its gate."""
 
 
 @dataclass
@@ -32,7 +39,9 @@ class Session:
 
     @cached_property
     def app(self) -> App:
-        return App.find(self.site, Path.cwd())
+        found = App.find(self.site, Path.cwd())
+        use_sites(found.site.settings.site.language)
+        return found
 
     def close(self) -> None:
         """Close what was opened."""
@@ -84,9 +93,7 @@ class Session:
         if part not in (None, "-"):
             assert part is not None
             return self.app.store.find_run(part)
-        found = [view for view in self.app.store.runs(limit=1000) if not view.state.ended]
-        if waiting:
-            found = [view for view in found if view.question and view.question["kind"] in ("gate", "in_doubt", "ask")]
+        found = self._asking() if waiting else self._open()
         what = "waits for an answer" if waiting else "is open"
         if not found and or_last:
             found = self.app.store.runs(limit=1)
@@ -96,6 +103,19 @@ class Session:
             raise UsageError(f"more than one run {what}", hint=f"name it: {', '.join(view.id for view in found[:10])}")
         return found[0]
 
+    def _open(self) -> list[RunView]:
+        return [view for view in self.app.store.runs(limit=1000) if not view.state.ended]
+
+    def _asking(self) -> list[RunView]:
+        """One that is reading another person's answer asks again in a moment: it is given that."""
+        deadline = time.monotonic() + MOMENT
+        while True:
+            found = self._open()
+            asking = [view for view in found if view.question and view.question["kind"] in ASKING]
+            if asking or not found or time.monotonic() >= deadline:
+                return asking
+            time.sleep(0.1)
+
     def confirm(self, question: str, yes: bool) -> bool:
         """Ask, unless ``yes`` was given. Off a terminal nobody can be asked, and silence is no yes."""
         if yes:
@@ -104,7 +124,7 @@ class Session:
             raise UsageError("nobody can be asked here: this is no terminal", hint="say --yes if you mean it")
         import click
 
-        if click.confirm(clean(question), err=True):
+        if click.confirm(clean(tr(question)), err=True):
             return True
-        note("nothing was done")
+        note(tr("nothing was done"))
         return False

@@ -7,12 +7,15 @@ from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 from datetime import datetime
 
+from hisauto.cli.language import tr
 from hisauto.cli.snapshot import Snapshot
 from hisauto.model.run import Attempt, AttemptState, RunState
-from hisauto.plan.plan import Plan
-from hisauto.runbook.documents import Step
+from hisauto.plan.items import label
+from hisauto.plan.places import place, round_of, rounds
+from hisauto.runbook.documents import Part, Step
 
 _NAME = re.compile(r"\{\{\s*params\.(\w+)\s*\}\}")
+CHANGE = "guards:change"
 PENDING = "pending"
 RUNNING = "running"
 WAITING = "waiting"
@@ -53,7 +56,7 @@ def checks(snapshot: Snapshot, key: str) -> list[Row]:
         return []
     words = {"true": "holds", "false": "false", "unknown": "unknown"}
     return [
-        Row(f"{key}.{n}", 0, guard["name"], "", words.get(guard["truth"], "unknown"), guard["why"])
+        Row(f"{key}.{n}", 0, guard["name"], "", words.get(guard["truth"], "unknown"), tr(guard["why"]))
         for n, guard in enumerate(noted["guards"], 1)
     ]
 
@@ -66,27 +69,21 @@ def proofs(snapshot: Snapshot) -> list[Row]:
         known = snapshot.memo(f"verify:{n}")
         state = "holds" if known is not None else RUNNING if current else PENDING
         current = current and known is not None
-        found.append(Row(f"verify:{n}", 0, probe.name or f"verify {n}", to_come(snapshot.plan, probe.hosts), state))
+        where = to_come(snapshot.plan.parts[""], probe.hosts)
+        found.append(Row(f"verify:{n}", 0, probe.name or tr(f"verify {n}"), where, state))
     return found
 
 
-def to_come(plan: Plan, pattern: str | None) -> str:
+def to_come(plan: Part, pattern: str | None) -> str:
     """The hosts that a pattern will mean, as far as the plan has them by name; else the pattern."""
     found = _NAME.sub(lambda m: str(plan.params.get(m[1], m[0])), pattern or "")
     return ", ".join(plan.hosts.get(found, (found,)))
 
 
-def step_at(steps: Sequence[Step], path: str) -> Step | None:
-    """The step that an attempt's path names; None for what stands in no list (an undo, ``always``)."""
-    found: Step | None = None
-    if not re.fullmatch(r"\d+(\[[^\]]*\])?(\.\d+(\[[^\]]*\])?)*", path):
-        return None
-    for number in re.sub(r"\[[^\]]*\]", "", path).split("."):
-        if not 0 < int(number) <= len(steps):
-            return None
-        found = steps[int(number) - 1]
-        steps = found.block or ()
-    return found
+def latest_guards(snapshot: Snapshot) -> str:
+    """The key of the guards that were taken last: by a later drive, before the first change, or under the locks."""
+    keys = [key for key in snapshot.memos if key == CHANGE or key.startswith(f"{CHANGE}:")]
+    return max(keys, key=lambda key: int(key.removeprefix(CHANGE).lstrip(":") or 0), default="guards")
 
 
 class _Tree:
@@ -96,20 +93,37 @@ class _Tree:
         for attempt in snapshot.attempts:
             self.by_path.setdefault(attempt.path, []).append(attempt)
 
+    def plan(self, path: str) -> Part:
+        """The runbook that a step at this path is of."""
+        found = place(self.snapshot.plan.runbook.steps, path)
+        return self.snapshot.plan.parts[found.space if found is not None else ""]
+
     def steps(self, steps: Sequence[Step], prefix: str, depth: int, unit: str | None) -> Iterator[Row]:
         for n, step in enumerate(steps, 1):
             yield from self.step(step, f"{prefix}{n}", depth, unit)
 
     def step(self, step: Step, path: str, depth: int, unit: str | None) -> Iterator[Row]:
+        if step.for_each is not None:
+            yield from self._items(step, path, depth)
+            return
         if step.hosts is None or path in self.by_path:
             yield from self.one(step, path, depth, unit or "")
             return
         hosts = self.snapshot.memo(f"hosts:{path}") or self._seen_at(path)
         if not hosts:
-            yield Row(path, depth, step.name, to_come(self.snapshot.plan, step.hosts), PENDING)
+            yield Row(path, depth, step.name, to_come(self.plan(path), step.hosts), PENDING)
             return
         for host in hosts:
             yield from self.one(step, f"{path}[{host}]", depth, host)
+
+    def _items(self, step: Step, path: str, depth: int) -> Iterator[Row]:
+        items = self.snapshot.memo(f"items:{path}")
+        if items is None:
+            yield Row(path, depth, step.name, tr("for each item"), PENDING)
+        elif not items:
+            yield Row(path, depth, step.name, tr("no item"), "done")
+        for number, item in enumerate(items or ()):
+            yield from self.one(step, f"{path}[{number}]", depth, label(item))
 
     def _seen_at(self, path: str) -> list[str]:
         """The units that have begun: where the list itself was too large for the log."""
@@ -121,19 +135,21 @@ class _Tree:
     def one(self, step: Step, path: str, depth: int, where: str) -> Iterator[Row]:
         """One step in one unit, and what is in it."""
         if self.snapshot.memo(f"when:{path}") is False:
-            yield Row(path, depth, step.name, where, "skipped", f"not so: {step.when}")
+            yield Row(path, depth, step.name, where, "skipped", tr(f"not so: {step.when}"))
         elif step.approve is not None:
             yield self._gate(step, path, depth)
         elif step.notify is not None:
             state = "done" if f"notify:{path}" in self.snapshot.memos else PENDING
             yield Row(path, depth, step.name, where, state)
         elif step.block is not None:
-            begun = self.snapshot.memo(f"block:{path}")
+            number = rounds(path, self.snapshot.memo)
+            latest = round_of(path, number)
+            begun = self.snapshot.memo(f"block:{latest}")
             if begun is not None and begun["already"]:
-                yield Row(path, depth, step.name, where, "already")
+                yield Row(path, depth, step.name, where, "already", tries=number)
                 return
-            inner = list(self.steps(step.block, f"{path}.", depth + 1, where))
-            yield self._block(step, path, depth, where, inner)
+            inner = list(self.steps(step.block, f"{latest}.", depth + 1, where))
+            yield self._block(step, latest, depth, where, inner, number)
             yield from inner
         else:
             yield self._attempt(step, path, depth, where)
@@ -143,29 +159,32 @@ class _Tree:
         if not tries:
             return Row(path, depth, step.name, where, PENDING)
         newest = tries[-1]
-        state = RUNNING if newest.state is AttemptState.started else newest.state.value
-        why = str(newest.result.get("why") or newest.result.get("undo") or "")
+        working = WAITING if "manual" in newest.intent else RUNNING
+        state = working if newest.state is AttemptState.started else newest.state.value
+        why = tr(str(newest.result.get("why") or newest.result.get("undo") or ""))
         began, ended = tries[0].started_at, newest.ended_at
         return Row(path, depth, step.name, newest.host or where, state, why, began, ended, len(tries))
 
     def _gate(self, step: Step, path: str, depth: int) -> Row:
-        granted, opened = self.snapshot.memo(f"gate.granted:{path}"), self.snapshot.memo(f"gate:{path}")
+        number, gate = 1, path
+        while self.snapshot.memo(f"gate:{path}#{number + 1}") is not None:
+            number += 1
+            gate = f"{path}#{number}"
+        granted, opened = self.snapshot.memo(f"gate.granted:{gate}"), self.snapshot.memo(f"gate:{gate}")
         view = self.snapshot.view
         began = datetime.fromisoformat(opened["opened_at"]) if opened else None
         if granted is not None:
-            return Row(path, depth, step.name, "", "granted", granted["why"], began)
+            return Row(path, depth, step.name, "", "granted", tr(granted["why"]), began)
         if opened is None:
             return Row(path, depth, step.name, "", PENDING)
-        noes = [d.person for d in self.snapshot.decisions if (d.question, d.answer) == (f"gate:{path}", "no")]
-        if noes:
-            return Row(path, depth, step.name, "", "failed", f"{', '.join(noes)} said no", began, view.ended_at)
+        if (denied := self.snapshot.memo(f"gate.denied:{gate}")) is not None:
+            return Row(path, depth, step.name, "", "failed", tr(denied["why"]), began, view.ended_at)
         if view.state.ended:
-            late = view.state is RunState.expired
-            why = "nobody decided in time" if late else "it ended before this was decided"
-            return Row(path, depth, step.name, "", "failed" if late else "skipped", why, began, view.ended_at)
+            why = tr("it ended before this was decided")
+            return Row(path, depth, step.name, "", "skipped", why, began, view.ended_at)
         return Row(path, depth, step.name, "", WAITING, "", began)
 
-    def _block(self, step: Step, path: str, depth: int, where: str, inner: Sequence[Row]) -> Row:
+    def _block(self, step: Step, path: str, depth: int, where: str, inner: Sequence[Row], tries: int) -> Row:
         states = {row.state for row in inner}
         if f"block.done:{path}" in self.snapshot.memos or any(
             (self.snapshot.memo(f"way:{path}.{n}") or {}).get("led") for n in range(1, len(inner) + 1)
@@ -180,4 +199,4 @@ class _Tree:
         began = min((row.began for row in inner if row.began), default=None)
         ends = [row.ended for row in inner if row.ended]
         ended = max(ends) if ends and state not in (RUNNING, WAITING) else None
-        return Row(path, depth, step.name, where, state, "", began, ended)
+        return Row(path, depth, step.name, where, state, "", began, ended, tries)

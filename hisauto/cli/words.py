@@ -3,12 +3,12 @@
 from __future__ import annotations
 
 import json
-import os
 import shlex
 from collections.abc import Mapping
 from datetime import datetime
 from typing import Any
 
+from hisauto.cli.language import language, message, tr
 from hisauto.cli.terminal import clean, duration
 from hisauto.model.run import RunState, RunView
 
@@ -32,6 +32,17 @@ EXITS = {
     RunState.failed: 14, RunState.rolled_back: 15, RunState.rollback_failed: 16, RunState.cancelled: 17,
 }  # fmt: skip
 GOES_ON = 20
+WORDS = frozenset({
+    message("pending"), message("running"), message("waiting"), message("skipped"), message("already"),
+    message("started"), message("done"), message("granted"), message("holds"), message("failed"), message("false"),
+    message("in doubt"), message("unknown"), message("undone"), message("undo failed"), message("queued"),
+    message("locking"), message("guarding"), message("verifying"), message("rolling back"), message("succeeded"),
+    message("partial"), message("refused"), message("rejected"), message("expired"), message("rolled back"),
+    message("rollback failed"), message("cancelled"), message("emergency"), message("drill"), message("change"),
+    message("inspection"), message("routine"), message("yes"), message("no"), message("again"), message("rollback"),
+    message("stop"), message("error"), message("warning"),
+})  # fmt: skip
+"""Ours. A gate's own choices are its author's words, and stay."""
 
 
 def exit_code(state: RunState) -> int:
@@ -40,7 +51,9 @@ def exit_code(state: RunState) -> int:
 
 
 def word(state: str) -> str:
-    return {"in_doubt": "in doubt", "undo_failed": "undo failed"}.get(state, state).replace("_", " ")
+    """A state, a kind or an answer, as one says it."""
+    said = state.replace("_", " ")
+    return tr(said) if said in WORDS else said
 
 
 def command_line(action: Mapping[str, Any], limit: int = 400) -> str:
@@ -82,7 +95,9 @@ def _pairs(value: Mapping[str, Any]) -> str:
 
 
 def age(taken_at: str | None, now: datetime) -> str:
-    return "age unknown" if taken_at is None else f"{duration(max(0.0, (now - moment(taken_at)).total_seconds()))} ago"
+    if taken_at is None:
+        return tr("age unknown")
+    return tr(f"{duration(max(0.0, (now - moment(taken_at)).total_seconds()))} ago")
 
 
 def moment(text: str) -> datetime:
@@ -96,28 +111,34 @@ def clock(at: datetime) -> str:
 
 def title(titles: Mapping[str, str]) -> str:
     """In the user's language, else in English, else in whichever there is."""
-    for name in ("LC_ALL", "LC_MESSAGES", "LANG"):
-        if os.environ.get(name):
-            wanted = os.environ[name].partition("_")[0].partition(".")[0]
-            if wanted in titles:
-                return clean(titles[wanted])
-            break
-    return clean(titles.get("en") or next(iter(titles.values())))
+    return clean(titles.get(language()) or titles.get("en") or next(iter(titles.values())))
 
 
 def incident(view: RunView) -> str:
-    return f"{clean(view.incident)} level {view.level}" if view.incident else "no incident"
+    return tr(f"{clean(view.incident)} level {view.level}" if view.incident else "no incident")
 
 
 def answers(view: RunView) -> list[str]:
     """The exact commands that answer what a run waits for."""
-    question = view.question or {}
+    return [command for question in view.questions for command in answers_to(view, question)]
+
+
+def answers_to(view: RunView, question: Mapping[str, Any]) -> list[str]:
+    """The exact commands that answer one of its questions."""
+    several = len(view.questions) > 1
     match question.get("kind"):
         case "gate":
-            said = [f"hisauto approve {view.id}", f"hisauto reject {view.id} --reason TEXT"]
-            return [*said, f"{said[0]} --break-glass --reason TEXT"] if question.get("break_glass") else said
-        case "in_doubt" | "ask":
+            gate = f" {shlex.quote(clean(question['id'].removeprefix('gate:')))}" if several else ""
+            yes = f"hisauto approve {view.id}{gate}"
+            said = [f"{yes} --answer {choice}" for choice in question.get("choices") or ()] or [yes]
+            broken = [f"{yes} --break-glass --reason TEXT"] if question.get("break_glass") else []
+            return [*said, f"hisauto reject {view.id}{gate} --reason TEXT", *broken]
+        case "in_doubt" | "ask" | "manual" | "window":
             step = shlex.quote(clean(question["step"]))
-            return [f"hisauto decide {view.id} {step} {answer}" for answer in question["answers"]]
+            shown = " --evidence TEXT" if question.get("evidence") else ""
+            return [
+                f"hisauto decide {view.id} {step} {answer}{shown if answer == 'done' else ''}"
+                for answer in question["answers"]
+            ]
         case _:
             return []

@@ -9,13 +9,12 @@ from collections.abc import Mapping
 from dataclasses import dataclass, replace
 from typing import TYPE_CHECKING, Any
 
-from hisauto.errors import HisautoError, Superseded, Unreachable
+from hisauto.errors import Broken, HisautoError, Superseded, Unreachable
 from hisauto.model.action import Observation
 from hisauto.model.run import Attempt, AttemptState
 from hisauto.model.transport import Completed, Fate, Lost, Receipt, Script
-from hisauto.plan.look import Looker, Seen, call_of, judge
+from hisauto.plan.look import Looker, Seen, call_of, fill, judge, valid
 from hisauto.plan.scope import Scope
-from hisauto.redact import mask_all
 from hisauto.runbook.documents import Call, Probe, Step
 from hisauto.runbook.expressions import Truth, names, render_value
 
@@ -82,14 +81,16 @@ class Attempter:
                     step, path, n, here, AttemptState.already, Verdict(AttemptState.already, values=_values(seen))
                 )
         self.drive.before_change(step)
+        scope = self.drive.informed(scope)  # the guards may have been taken anew
         try:
             intent = self._intent(step, path, n, scope, here, looker, uses_before, rendered)
         except Unreachable as e:
             if step.unreachable is None:
                 verdict = Verdict(AttemptState.failed, f"never started: {e}", never_started=True, unreachable=True)
                 return self._record(step, path, n, here, AttemptState.failed, verdict)
-            intent = self._bare_intent(step, path, scope, here, rendered) | {"sent": False, "unreachable": str(e)}
-        except Superseded:
+            unsent = {"sent": False, "unreachable": str(e)}
+            intent = self._kept(self._bare_intent(step, path, scope, here, rendered) | unsent)
+        except (Superseded, Broken):
             raise
         except HisautoError as e:
             verdict = Verdict(AttemptState.failed, f"never started: {e}", never_started=True)
@@ -99,13 +100,8 @@ class Attempter:
     def _bare_intent(
         self, step: Step, path: str, scope: Scope, here: str | None, rendered: Fields | None
     ) -> dict[str, Any]:
-        assert step.action is not None
-        at = scope.at(here)
         intent: dict[str, Any] = {
-            "action": {
-                "kind": step.action.kind,
-                "fields": rendered if rendered is not None else self._fields(step, at),
-            },
+            **self._work(step, scope, here, rendered),
             "unit": scope.host,
             "batch": scope.batch,
             "irreversible": step.irreversible,
@@ -116,15 +112,24 @@ class Attempter:
             hosts: list[str | None] = [here]
             if undo.hosts is not None:
                 hosts = list(self.drive.looker(scope).targets(Probe(hosts=undo.hosts)))
-            intent["undo"] = {
-                "action": {"kind": undo.action.kind, "fields": render_value(undo.action.fields, at)},
-                "hosts": hosts,
-            }
+            filled = fill(undo.action, scope, here)
+            intent["undo"] = {"action": {"kind": filled.kind, "fields": filled.fields}, "hosts": hosts}
         return intent
 
-    def _fields(self, step: Step, at: Mapping[str, Any]) -> dict[str, Any]:
-        rendered: dict[str, Any] = render_value(call_of(step).fields, at)
-        return rendered
+    def _work(self, step: Step, scope: Scope, here: str | None, rendered: Fields | None) -> dict[str, Any]:
+        if step.manual is not None:
+            return {"manual": render_value(step.manual.model_dump(), scope.at(here))}
+        assert step.action is not None
+        fields = rendered if rendered is not None else self._fields(step, scope, here)
+        return {"action": {"kind": step.action.kind, "fields": fields}}
+
+    def _fields(self, step: Step, scope: Scope, here: str | None) -> dict[str, Any]:
+        return fill(call_of(step), scope, here).fields
+
+    def _kept(self, intent: dict[str, Any]) -> dict[str, Any]:
+        """The intent as it may be kept. What is masked can't be run: whoever finds it renders it anew from the plan."""
+        masked = self.drive.world.secrets.redactor.value(intent)
+        return {**masked, "masked": True} if masked != intent else intent
 
     def _intent(
         self, step: Step, path: str, n: int, scope: Scope, here: str | None, looker: Looker, uses_before: bool,
@@ -141,20 +146,19 @@ class Attempter:
             if not before.known:
                 raise HisautoError(f"how it is before the step cannot be told: {before.why}")
             intent["before"] = dict(before.values)
+        if step.manual is not None:
+            return intent
         where, script = self._script(step, f"{path}#{n}", scope, here, intent, rendered)
         intent["where"] = where
         intent["place"] = scope.world.session(where).place(script.become)
-        if script.secrets:
-            # What is masked can't be run: whoever finds this attempt renders its fields anew from the plan.
-            return {**mask_all(intent, script.secrets), "masked": True}
-        return intent
+        return self._kept(intent)
 
     def _script(
         self, step: Step, attempt: str, scope: Scope, here: str | None, intent: Fields, rendered: Fields | None
     ) -> tuple[str | None, Script]:
         fields = intent["action"]["fields"]
         if intent.get("masked"):
-            fields = rendered if rendered is not None else self._fields(step, scope.at(here))
+            fields = rendered if rendered is not None else self._fields(step, scope, here)
         timeout = UNINTERRUPTED if step.interrupt == "never" else step.timeout
         return self.drive.looker(scope).concrete(
             Call(kind=intent["action"]["kind"], fields=dict(fields)), here, purpose="change", timeout=timeout,
@@ -177,18 +181,16 @@ class Attempter:
         ``patience``: seconds to go on trying to reach the host; None: the step's ``within``.
         """
         here = attempt.host
-        secrets: tuple[str, ...] = ()
         if not attempt.intent.get("sent", True):
             verdict = self._unsent(step, attempt, scope, attempt.intent["unreachable"])
         else:
             where, script = self._script(step, attempt.id, scope, here, attempt.intent, rendered)
-            secrets = script.secrets
-            patience = self._within(step) if patience is None else patience
+            patience = self.within(step) if patience is None else patience
             receipt, why = self._receipt(step, attempt, scope, where, script, fresh, patience)
             verdict = self._judge(step, attempt, scope, receipt, why)
         if step.no_log and verdict.values:
             verdict = Verdict(verdict.state, "" if verdict.state is AttemptState.done else "not shown: no_log")
-        return self.journal.record(attempt.path, attempt.n, verdict.state, result=mask_all(verdict.result(), secrets))
+        return self.journal.record(attempt.path, attempt.n, verdict.state, result=verdict.result())
 
     def _receipt(
         self,
@@ -207,7 +209,7 @@ class Attempter:
         place, become = attempt.intent.get("place"), script.become
         session = scope.world.session(where)
         cancelled = None if step.interrupt == "never" else self.drive.cancelled
-        on_output = self.drive.output(attempt, step, script.secrets)
+        on_output = self.drive.output(attempt, step)
         act, sent, deadline = fresh, not fresh, None
         while True:
             try:
@@ -242,27 +244,27 @@ class Attempter:
 
     def _judge(self, step: Step, attempt: Attempt, scope: Scope, receipt: Receipt | None, why: str) -> Verdict:
         if receipt is None:
-            verdict = self._by_effect(step, attempt, scope, f"its end is not known: {why}", ended=False)
+            verdict = self.by_effect(step, attempt, scope, f"its end is not known: {why}", ended=False)
             return replace(verdict, unreachable=True)
         if receipt.fate is Fate.none:
             return self._unsent(step, attempt, scope, why)
         if receipt.fate is Fate.no_space:
             return Verdict(AttemptState.failed, f"never started: {why or 'no space on the host'}", never_started=True)
         if receipt.fate is not Fate.finished or receipt.completed is None:
-            return self._by_effect(
+            return self.by_effect(
                 step, attempt, scope, f"its end is not known: {receipt.fate} {why}".strip(), ended=False
             )
         done = receipt.completed
         if done.how != "exit":
-            return self._by_effect(step, attempt, scope, f"ended by {done.how}", ended=True, values=_streams(done))
+            return self.by_effect(step, attempt, scope, f"ended by {done.how}", ended=True, values=_streams(done))
         if not receipt.same_boot:
-            return self._by_effect(step, attempt, scope, f"exit {done.rc}, before the host was restarted", ended=True)
+            return self.by_effect(step, attempt, scope, f"exit {done.rc}, before the host was restarted", ended=True)
         return self._by_answer(step, attempt, scope, done)
 
     def _unsent(self, step: Step, attempt: Attempt, scope: Scope, why: str) -> Verdict:
         """Nothing of ours can come any more; with ``unreachable: go_on`` it may be so all the same."""
         if step.unreachable is not None:
-            verdict = self._by_effect(step, attempt, scope, f"not sent: {why}", ended=True)
+            verdict = self.by_effect(step, attempt, scope, f"not sent: {why}", ended=True)
             if verdict.state is AttemptState.done:
                 return replace(verdict, never_started=True)
             why = verdict.why
@@ -272,13 +274,13 @@ class Attempter:
         """It ran to its end: its own answer first, then the effect."""
         assert step.action is not None
         action = scope.world.actions[step.action.kind]
-        fields = action.fields.model_validate(attempt.intent["action"]["fields"])
+        fields = valid(action, Call.model_validate(attempt.intent["action"]))
         observation: Observation = action.read(fields, done, "change")
         names_at = {**scope.at(attempt.host), "before": attempt.intent.get("before")}
         truth, why = judge(observation, step.expect or action.default_expect, names_at)
         values = dict(observation.values)
         if truth is Truth.unknown:
-            return self._by_effect(step, attempt, scope, why, ended=False, values=values)
+            return self.by_effect(step, attempt, scope, why, ended=False, values=values)
         if truth is Truth.false:
             if step.expect is None and step.done_when is not None:
                 seen = self._done_once(
@@ -289,9 +291,9 @@ class Attempter:
             return Verdict(AttemptState.failed, why, values)
         if step.done_when is None:
             return Verdict(AttemptState.done, "", values)
-        return self._by_effect(step, attempt, scope, "", ended=True, values=values)
+        return self.by_effect(step, attempt, scope, "", ended=True, values=values)
 
-    def _by_effect(
+    def by_effect(
         self,
         step: Step,
         attempt: Attempt,
@@ -305,7 +307,7 @@ class Attempter:
         if step.done_when is None:
             return Verdict(AttemptState.in_doubt, f"{why}; there is no done_when to look at", values)
         looker = self.drive.looker(self._done_scope(scope, attempt.host, attempt.intent.get("before")))
-        seen = looker.until(self._done_probe(step), within=self._within(step), holds=step.done_when.holds)
+        seen = looker.until(self._done_probe(step), within=self.within(step), holds=step.done_when.holds)
         if seen.truth is Truth.true:
             return Verdict(AttemptState.done, why, values)
         said = f"done_when {'does not hold' if seen.truth is Truth.false else 'cannot be told'}: {seen.why}"
@@ -315,7 +317,7 @@ class Attempter:
         return Verdict(AttemptState.in_doubt, whole, values)
 
     # ---------------------------------------------------------------- done_when
-    def _within(self, step: Step) -> float:
+    def within(self, step: Step) -> float:
         own = step.done_when.within if step.done_when is not None else None
         return own if own is not None else step.within if step.within is not None else WITHIN
 

@@ -15,8 +15,8 @@ import rfc8785
 from hisauto.approval.card import REPORTED_AT, Card
 from hisauto.approval.rules import check_signature
 from hisauto.errors import HisautoError, Refused
-from hisauto.model.person import Person
-from hisauto.model.run import Decision, RunView
+from hisauto.model.person import Person, at
+from hisauto.model.run import STOP_ROLLBACK, Decision, RunView
 
 if TYPE_CHECKING:
     from hisauto.engine.drive import Drive
@@ -25,7 +25,7 @@ if TYPE_CHECKING:
 def check_decision(decision: Decision, *, people: Mapping[str, Person], run: str, digest: str) -> None:
     """Verify that this person signed just this, about just this run and plan. Raises ``HisautoError`` with the reason.
 
-    For everything but gates, whose rules are in ``hisauto.approval.rules``.
+    For everything but gates, whose rules are in ``hisauto.approval.rules``. ``people``: as they stand now.
     """
     card = Card.parse(signed_message(decision))
     what, gate, answer = meaning(decision)
@@ -83,8 +83,7 @@ class Decisions:
             key = (question, row.person)
             if self.sound.get(key) != row:
                 try:
-                    check_decision(row, people=self.drive.world.people, run=self.drive.run.id,
-                                   digest=self.drive.plan.digest)  # fmt: skip
+                    check_decision(row, people=self.people(), run=self.drive.run.id, digest=self.drive.plan.digest)
                 except HisautoError as e:
                     if key not in self.reported:
                         self.reported.add(key)
@@ -94,14 +93,27 @@ class Decisions:
             found.append(row)
         return found
 
+    def people(self) -> Mapping[str, Person]:
+        """As they stand now."""
+        return at(self.drive.world.people, self.drive.clock.now())
+
+    def may(self, person: str, deed: str) -> bool:
+        """Whether the site lets somebody do this now."""
+        return self.drive.world.may(person, deed, self.drive.clock.now())
+
     def one(self, question: str, answers: Sequence[str]) -> Decision | None:
         """The first sound answer to a question that any one entitled person may decide."""
         for row in sorted(self.verified(question), key=lambda d: d.at):
-            if row.answer in answers and self.drive.world.may(row.person, "decide"):
+            if row.answer in answers and self.may(row.person, "decide"):
                 return row
         return None
+
+    def stops(self) -> list[Decision]:
+        """Sound words against a rollback: cancels, and what those say who had cancelled the run before."""
+        stops = [d for d in self.verified(STOP_ROLLBACK) if self.may(d.person, "cancel")]
+        return [*self.cancels(), *stops]
 
     def cancels(self) -> list[Decision]:
         """Sound cancels by people who may."""
         rows = self.drive.journal.cancels()
-        return [d for d in self.verified("cancel", rows) if self.drive.world.may(d.person, "cancel")]
+        return [d for d in self.verified("cancel", rows) if self.may(d.person, "cancel")]

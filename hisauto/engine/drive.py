@@ -2,43 +2,42 @@
 
 from __future__ import annotations
 
+import codecs
 import math
 import threading
+from collections import defaultdict
 from collections.abc import Callable, Mapping
-from dataclasses import dataclass, field
+from concurrent.futures import ThreadPoolExecutor
 from datetime import datetime
 from typing import Any, Literal
 
 from hisauto.clock import Clock, stamp
+from hisauto.engine.acting import UNDONE, Acting
 from hisauto.engine.decisions import Decisions, as_signed
 from hisauto.engine.gates import Gates
 from hisauto.engine.guarding import Guarding
+from hisauto.engine.known import Known
+from hisauto.engine.manual import ByHand
 from hisauto.engine.outcome import Ended, Failure, Forbidden, Waiting
-from hisauto.engine.rollback import Rollback, inside, step_at, unit_of
-from hisauto.engine.steps import UNDONE, Walker
+from hisauto.engine.proof import lost, prove
+from hisauto.engine.rollback import Rollback
+from hisauto.engine.steps import Walker
+from hisauto.engine.windows import Windowing
 from hisauto.errors import HisautoError
 from hisauto.model.journal import Journal
 from hisauto.model.run import Attempt, AttemptState, RunState
 from hisauto.model.world import World
-from hisauto.plan.look import Looker, Seen
+from hisauto.plan.look import FANOUT, Looker
+from hisauto.plan.places import inside, place
 from hisauto.plan.plan import Plan
 from hisauto.plan.scope import Scope
-from hisauto.redact import mask
 from hisauto.runbook.documents import Step
-from hisauto.runbook.expressions import Truth, render_value
-from hisauto.runbook.scope import Results
+from hisauto.runbook.expressions import Truth
 
 CANCEL_EVERY = 0.1
 """Seconds between two looks at whether the run was cancelled, while something is at work."""
-
-
-@dataclass
-class Registered:
-    """A name's values by host, and where and when they are from."""
-
-    source: str
-    at: str
-    by_host: dict[str, Mapping[str, Any]] = field(default_factory=dict)
+NAP = 1.0
+"""Seconds of a longer pause after which it looks so, too."""
 
 
 class Cancel(Ended):
@@ -50,12 +49,16 @@ class Drive:
 
     def __init__(self, journal: Journal, world: World, clock: Clock) -> None:
         self.journal, self.world, self.clock = journal, world, clock
+        journal.redactor = world.secrets.redactor
         self.run = as_signed(journal.view(), journal.request())
         self.plan = Plan.from_json(journal.plan())
-        self.registered: dict[str, Registered] = {}
         self.decisions = Decisions(self)
+        self.known = Known(self)
+        self.acting = Acting(self)
+        self.by_hand = ByHand(self)
         self.gates = Gates(self)
         self.guarding = Guarding(self)
+        self.windows = Windowing(self)
         self.mutex = threading.RLock()
         self.first_change = threading.Lock()
         self._asked = -math.inf
@@ -67,9 +70,8 @@ class Drive:
         """Drive until the end, or until somebody has to say something. Returns the end, or None when parked."""
         while True:
             seen = self.journal.inbox()
-            self.registered.clear()
             self.walker = Walker(self)
-            self._restore()
+            self.known.restore()
             try:
                 return self._through()
             except Waiting as w:
@@ -80,6 +82,8 @@ class Drive:
         verdict = self.journal.recall("verdict")
         if verdict is None:
             verdict = self._body()
+        else:
+            self.guarding.secrets()  # as far as they can be had: the way back may need them, and output their masks
         end = RunState(verdict["end"])
         if verdict["rollback"] or end is RunState.rollback_failed:
             self._move(RunState.rolling_back)
@@ -89,8 +93,9 @@ class Drive:
         if end is not RunState.refused:
             self._always(end)
         self.journal.end(end, self._summary(verdict, end))
-        for host in {None, *(a.host for a in self.journal.attempts())}:
-            self._forget(host)
+        hosts = {None, *(a.host for a in self.journal.attempts())}
+        with ThreadPoolExecutor(min(FANOUT, len(hosts))) as pool:
+            list(pool.map(self._forget, hosts))
         return end
 
     def _body(self) -> dict[str, Any]:
@@ -104,8 +109,12 @@ class Drive:
             end = RunState.partial if self.walker.tolerated else RunState.succeeded
             return self._conclude(end, "")
         except Cancel as c:
+            self._settle()
             return self._conclude(RunState.cancelled, c.why, rollback=self.changed() and not self.barred())
         except Ended as e:
+            if self.changed():  # side by side with the gate that said no: now that is a step that failed
+                self.walker = Walker(self)
+                return self._body()
             return self._conclude(e.state, e.why)
         except Failure as f:
             return self._failed(f)
@@ -129,7 +138,7 @@ class Drive:
                     if a.state in UNDONE and failure.undone is not None and inside(a.path, failure.undone)
                 ]
                 said = {"subject": subject, "undone": undone, "by": decided.person}
-                self.journal.note(f"again:{len(self._agains())}", said, kind="again")
+                self.journal.note(f"again:{self.agains}", said, kind="again")
                 self.walker = Walker(self)
                 return self._body()
             policy = decided.answer
@@ -161,47 +170,44 @@ class Drive:
         if self.journal.recall("guards") is None:
             self._move(RunState.guarding)
         self.guarding.request()
+        self.guarding.with_secrets()
         self.guarding.under_lock()
 
-    def _restore(self) -> None:
-        """Make known what guards and settled steps registered before this drive."""
-        self.guarding.restore()
-        for attempt in self.journal.attempts():
-            step = step_at(self.plan.runbook.steps, attempt.path)
-            if step is not None and attempt.result.get("outcome") in ("done", "already"):
-                self.walker.register(step, attempt, unit_of(attempt.path))
-
     def _verify(self) -> None:
-        """The proof that the service is back, from the users' side."""
+        self.check_cancel()  # it may have come during a last step that is not interrupted
         self._move(RunState.verifying)
-        for n, probe in enumerate(self.plan.runbook.verify, 1):
-            name, key = probe.name or f"verify {n}", f"verify:{n}"
-            if self.journal.recall(key) is not None:
-                continue
-            seen = self.looker(self.scope()).until(probe, within=probe.within or 0.0, holds=probe.holds)
-            self.check_cancel()
-            if seen.truth is not Truth.true:
-                word = "does not hold" if seen.truth is Truth.false else "cannot be told"
-                raise Failure(key, f"{name} {word}: {seen.why}")
-            measured = {m: self._measure(expr, seen) for m, expr in probe.measures.items()}
-            self.journal.note(key, {"name": name, "measured": measured, **seen.values()}, kind="verified")
+        prove(self, self.plan.runbook, self.scope(), "verify")
         self.journal.note("verified", {"at": stamp(self.clock.now())}, kind="verified")
 
-    def _measure(self, expression: str, seen: Seen) -> float | None:
-        """Seconds, the most over the hosts. None, unknown, if any of them gives no number."""
-        scope = self.scope()
-        found = [self.value(expression, {**scope.at(h.host), **h.observation.values}) for h in seen.hosts]
-        numbers = [float(v) for v in found if isinstance(v, int | float) and not isinstance(v, bool)]
-        return max(numbers) if numbers and len(numbers) == len(found) else None
+    def _settle(self) -> None:
+        """What an earlier drive left at work is ended, or its end found out: a cancel may have come before its turn."""
+        for attempt in self.journal.attempts():
+            found = place(self.plan.runbook.steps, attempt.path)
+            if attempt.state is AttemptState.started and found is not None and not attempt.intent.get("look"):
+                if "manual" in attempt.intent:
+                    self.by_hand.abandon(attempt)
+                    continue
+                scope = self.scope_at(attempt.path, attempt.intent["batch"]).standing(attempt.host)
+                self.acting.attempter.finish(found.step, attempt, scope, fresh=False)
 
     def _always(self, end: RunState) -> None:
-        """At every end but ``refused``; cannot change it."""
-        scope = self.scope().plus(run={**self.scope().names["run"], "end": end.value})
-        for i, step in enumerate(self.plan.runbook.always, 1):
-            try:
-                Walker(self).step(step, f"always.{i}", scope)
-            except (Failure, Ended, Waiting) as e:
-                self.journal.note(f"always:{i}", f"{step.name}: {e}", kind="always.failed")
+        """At every end but ``refused``; cannot change it. Also of the runbooks that are steps, as far as they began."""
+        locked = self.journal.recall("locked") is not None
+        for space, part in reversed(self.plan.parts.items()):
+            if space and self.journal.recall(f"part:{space}") is None:
+                continue
+            scope = self.scope(space)
+            scope = scope.plus(run={**scope.names["run"], "end": end.value})
+            for i, step in enumerate(part.runbook.always, 1):
+                path = f"always@{space}.{i}" if space else f"always.{i}"
+                if not locked and self.looker(scope).changes(step):
+                    why = f"{step.name}: not begun, for the run never held its locks"
+                    self.journal.note(path, why, kind="always.failed")
+                    continue
+                try:
+                    Walker(self).step(step, path, scope)
+                except (Failure, Ended, Waiting) as e:
+                    self.journal.note(path, f"{step.name}: {e}", kind="always.failed")
 
     def _summary(self, verdict: Mapping[str, Any], end: RunState) -> dict[str, Any]:
         objectives = self.plan.runbook.objectives
@@ -209,28 +215,31 @@ class Drive:
         rto = None
         if verified is not None:
             rto = (datetime.fromisoformat(verified["at"]) - self.run.reported_at).total_seconds()
-        lost = [
-            v["measured"]["rpo"]
-            for n in range(1, len(self.plan.runbook.verify) + 1)
-            if (v := self.journal.recall(f"verify:{n}")) is not None and "rpo" in v["measured"]
-        ]
         return {
             "why": verdict["why"],
             "rto": {"promised": objectives.rto, "measured": rto},
-            "rpo": {"promised": objectives.rpo, "measured": None if None in lost or not lost else max(lost)},
+            "rpo": {"promised": objectives.rpo, "measured": lost(self)},
             "tolerated": verdict["tolerated"],
             "left": self.left(end),
         }
 
     # ---------------------------------------------------------------- what the walk asks for
-    def scope(self) -> Scope:
-        """The names that are visible now."""
+    def scope(self, space: str = "") -> Scope:
+        """The names that are visible now, outside of every unit. ``space``: of a runbook that is a step."""
         run = {"id": self.run.id, "incident": self.run.incident, "level": self.run.level,
                "requester": self.run.requester, "reason": self.run.reason, "end": None}  # fmt: skip
-        names = self.plan.names(**run)
-        with self.mutex:
-            names |= {name: Results(hosts=dict(r.by_host)) for name, r in self.registered.items()}
-        return Scope(self.world, names)
+        return self.informed(Scope(self.world, self.plan.names(space, **run), space=space))
+
+    def scope_at(self, path: str, batch: int = 1) -> Scope:
+        """The names that are visible in a step's unit."""
+        found = place(self.plan.runbook.steps, path)
+        if found is None:
+            return self.scope()
+        scope = self.scope(found.space).unit(found.host, batch)
+        for list_path, number in zip(found.lists, found.items, strict=True):
+            items = self.journal.recall(f"items:{list_path}") or ()
+            scope = scope.each(number, items[number], batch)
+        return self.informed(scope)
 
     def looker(self, scope: Scope) -> Looker:
         """Eyes at a point of the run."""
@@ -238,24 +247,7 @@ class Drive:
 
     def informed(self, scope: Scope) -> Scope:
         """The scope with all that is registered by now, as the unit sees it."""
-        with self.mutex:
-            known = {
-                name: Results(hosts=dict(r.by_host), own=r.by_host.get(scope.host or ""))
-                for name, r in self.registered.items()
-            }
-        return scope.plus(**known)
-
-    def value(self, expression: str, names: Mapping[str, Any]) -> Any:
-        try:
-            return render_value("{{ " + expression + " }}", names)
-        except HisautoError:
-            return None
-
-    def register(self, name: str, host: str | None, values: Mapping[str, Any], *, at: str, source: str) -> None:
-        with self.mutex:
-            known = self.registered.setdefault(name, Registered(source, at))
-            known.at, known.source = at, source
-            known.by_host[host or "node"] = values
+        return scope.plus(**self.known.names(scope))
 
     def before_change(self, step: Step) -> None:
         """Just before the first change: hosts and guards again. Before a point of no return: every ``never``."""
@@ -265,13 +257,17 @@ class Drive:
                 self.guarding.before_change()
             self._before_change_done = True
         if step.irreversible is not None:
-            for n, never in enumerate(self.plan.runbook.never, 1):
-                seen = self.looker(self.scope()).once(never)
+            self._never()
+        self.check_cancel()
+
+    def _never(self) -> None:
+        for space, part in self.plan.parts.items():
+            for n, never in enumerate(part.runbook.never, 1):
+                seen = self.looker(self.scope(space)).once(never)
                 name = never.name or f"never {n}"
                 if seen.truth is not Truth.false:
                     word = "is so" if seen.truth is Truth.true else "cannot be told"
                     raise Forbidden(f"never:{n}", f"'{name}' must never be, and it {word}: {seen.why or 'seen'}")
-        self.check_cancel()
 
     def changed(self) -> bool:
         """Whether this run has begun anything that can change something."""
@@ -293,6 +289,15 @@ class Drive:
         """How often a person said so of this."""
         return sum(said["subject"] == subject for said in self._agains())
 
+    def rounds_in(self, unit: str) -> int:
+        """How often a person said so of anything in a unit."""
+        return sum(inside(said["subject"].partition("#")[0], unit) for said in self._agains())
+
+    @property
+    def agains(self) -> int:
+        """How often a person said so of anything in this run."""
+        return len(self._agains())
+
     def _agains(self) -> list[dict[str, Any]]:
         found: list[dict[str, Any]] = []
         while (said := self.journal.recall(f"again:{len(found)}")) is not None:
@@ -313,14 +318,12 @@ class Drive:
         """What is left to do by hand: undos that were owed and are not done."""
         return Rollback(self).left(unstarted=end is RunState.rollback_failed)
 
-    def output(
-        self, attempt: Attempt, step: Step, secrets: tuple[str, ...]
-    ) -> Callable[[Literal["out", "err"], bytes], None] | None:
+    def output(self, attempt: Attempt, step: Step) -> Callable[[Literal["out", "err"], bytes], None] | None:
         if step.no_log:
             return None
-        return lambda stream, data: self.journal.output(
-            attempt.id, stream, mask(data.decode(errors="replace"), secrets)
-        )
+        decode: dict[str, Callable[[bytes], str]]
+        decode = defaultdict(lambda: codecs.getincrementaldecoder("utf-8")(errors="replace").decode)
+        return lambda stream, data: self.journal.output(attempt.id, stream, decode[stream](data))
 
     def cancelled(self) -> bool:
         """Whether somebody who may has cancelled the run. Looks at the database at most every ``CANCEL_EVERY`` s."""
@@ -347,6 +350,13 @@ class Drive:
             by = ", ".join(d.person for d in self.decisions.cancels())
             raise Cancel(RunState.cancelled, f"cancelled by {by}")
 
+    def pause(self, seconds: float) -> None:
+        """Wait, unless the run is cancelled."""
+        until = self.clock.monotonic() + seconds
+        while (left := until - self.clock.monotonic()) > 0:
+            self.clock.sleep(min(left, NAP))
+            self.check_cancel()
+
     def _move(self, state: RunState) -> None:
         if self.journal.view().state is not state:
             self.journal.move(state)
@@ -365,5 +375,5 @@ def touched(attempt: Attempt) -> bool:
         and not attempt.intent.get("look")
         and not attempt.result.get("never_started")
         and attempt.intent.get("sent", True)
-        and not attempt.path.startswith("always.")
+        and not attempt.path.startswith("always")
     )

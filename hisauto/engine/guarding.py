@@ -1,4 +1,4 @@
-"""Before anything is touched: who asked, which hosts, and what the guards say."""
+"""Before anything is touched: who asked, which secrets and hosts there are, what the guards and the window say."""
 
 from __future__ import annotations
 
@@ -9,7 +9,8 @@ from typing import TYPE_CHECKING, Any
 from hisauto.clock import stamp
 from hisauto.engine.decisions import check_decision
 from hisauto.engine.outcome import Ended, Failure
-from hisauto.errors import HisautoError, Refused, Superseded
+from hisauto.errors import Broken, HisautoError, Refused, Superseded
+from hisauto.model.person import at
 from hisauto.model.run import RunState
 from hisauto.plan import guards
 from hisauto.plan.hosts import discover
@@ -32,15 +33,36 @@ class Guarding:
     def request(self) -> None:
         """That the request is signed, by somebody who may. Anything else refuses the run."""
         drive, request = self.drive, self.journal.request()
+        moment = drive.clock.now()
+        if drive.changed():  # then it held when it began: that a key or a deputy's time ran out since stops nothing
+            moment = min(moment, drive.run.created_at)
         try:
-            check_decision(request, people=drive.world.people, run=drive.run.id, digest=drive.plan.digest)
-            if not drive.world.may(request.person, "run"):
+            check_decision(request, people=at(drive.world.people, moment), run=drive.run.id, digest=drive.plan.digest)
+            if not drive.world.may(request.person, "run", moment):
                 raise Refused(f"{request.person} may not run runbooks here")
         except HisautoError as e:
             why = f"the request does not hold: {e}"
             if drive.changed():  # then nobody may say that nothing was touched
                 raise Failure("request", why) from e
             raise Ended(RunState.refused, why) from e
+
+    def secrets(self) -> list[str]:
+        """Have every secret of the plan, so that it is masked from here on. Why some can't be had."""
+        whys = []
+        for name in self.drive.plan.secret_names:
+            try:
+                self.drive.world.secrets.value(name)
+            except HisautoError as e:
+                whys.append(str(e))
+        return whys
+
+    def with_secrets(self) -> None:
+        """One that can't be had refuses the run. Once something was changed the drive breaks off, to be tried again."""
+        why = "; ".join(self.secrets())
+        if why and self.drive.changed():
+            raise HisautoError(why)
+        if why:
+            raise Ended(RunState.refused, why)
 
     def under_lock(self) -> None:
         """Hosts and guards, once the locks are held."""
@@ -60,10 +82,10 @@ class Guarding:
 
     def _take(self, key: str) -> None:
         """All are taken and reported. Anything but a clear yes refuses the run."""
-        known = self.journal.recall(key)
+        known = self.journal.recall(key)  # registered by restore(), and by now there may be newer ones
         if known is None:
             known = self.journal.note(key, self._look(), kind="guards")
-        self._register(known)
+            self._register(known)
         if known["refused"]:
             raise Ended(RunState.refused, "; ".join(known["refused"]))
 
@@ -71,34 +93,41 @@ class Guarding:
         drive, taken = self.drive, []
         with ThreadPoolExecutor(1) as pool:
             hosts = pool.submit(self._other_hosts)
-            answers = guards.take(drive.plan.runbook, drive.looker(drive.scope()), patient=True)
+            answers = guards.take_all(drive.plan, lambda space: drive.looker(drive.scope(space)), patient=True)
             refused = hosts.result()
-        for name, guard, seen in answers:
-            taken.append({"name": name, "register": guard.register_, **seen.values()})
+        for space, (name, guard, seen) in answers:
+            taken.append({"name": name, "register": guard.register_, "space": space, **seen.values()})
             if seen.truth is not Truth.true:
                 word = "says no" if seen.truth is Truth.false else "cannot be told"
                 refused.append(f"{name} {word}: {seen.why}")
         drive.check_cancel()
-        return {"guards": taken, "refused": refused, "at": stamp(drive.clock.now())}
+        window = drive.windows.now()
+        if not window.granted:
+            refused.append(window.why)
+        return {"guards": taken, "window": window.why, "refused": refused, "at": stamp(drive.clock.now())}
 
     def _other_hosts(self) -> list[str]:
         """Why the hosts are not those of the plan any more; empty when they are."""
-        drive = self.drive
-        try:
-            found = discover(drive.plan.runbook, drive.looker(drive.scope().plus(hosts={}))).hosts
-        except Superseded:
-            raise
-        except HisautoError as e:
-            return [str(e)]
-        if {k: tuple(v) for k, v in found.items()} == dict(drive.plan.hosts):
-            return []
-        return [f"the hosts are not those of the plan any more: {_hosts(found)}, not {_hosts(drive.plan.hosts)}"]
+        drive, others = self.drive, []
+        for space, part in drive.plan.parts.items():
+            try:
+                found = discover(part.runbook, drive.looker(drive.scope(space).plus(hosts={}))).hosts
+            except (Superseded, Broken):
+                raise
+            except HisautoError as e:
+                others.append(str(e))
+                continue
+            if {k: tuple(v) for k, v in found.items()} != dict(part.hosts):
+                said = f"{_hosts(found)}, not {_hosts(part.hosts)}"
+                others.append(f"the hosts are not those of the plan any more: {said}")
+        return others
 
     def _register(self, taken: Mapping[str, Any]) -> None:
         for guard in taken["guards"]:
+            scope = self.drive.scope(guard["space"])
             for host in guard["hosts"] if guard["register"] else ():
-                self.drive.register(guard["register"], host["host"], host["values"], at=guard["at"],
-                                    source=guard["name"])  # fmt: skip
+                self.drive.known.add(scope.unit(host["host"]), guard["register"], host["values"], at=guard["at"],
+                                     source=guard["name"])  # fmt: skip
 
 
 def _hosts(found: Mapping[str, Any]) -> str:

@@ -2,26 +2,30 @@
 
 from __future__ import annotations
 
-import re
-from collections.abc import Callable
+from collections.abc import Callable, Iterable, Sequence
+from concurrent.futures import ThreadPoolExecutor
 from datetime import datetime
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, TypeVar
 
 from hisauto.clock import stamp
 from hisauto.engine.attempt import Attempter
+from hisauto.engine.batches import batches, sizes
 from hisauto.engine.outcome import UNFIT
+from hisauto.errors import Unreachable
 from hisauto.model.run import Attempt, AttemptState
+from hisauto.plan.look import FANOUT, Rendered, fill, settled
+from hisauto.plan.places import inside, place, round_of, rounds, units
 from hisauto.plan.scope import Scope
 from hisauto.runbook.documents import Call, Step, Undo
-from hisauto.runbook.expressions import render_value
 
 if TYPE_CHECKING:
     from hisauto.engine.drive import Drive
 
+T = TypeVar("T")
 DONE = frozenset({AttemptState.done, AttemptState.already})
 OWED = frozenset({AttemptState.done, AttemptState.failed, AttemptState.in_doubt})
 TRY_AGAIN = 2.0
-"""Seconds between two tries to undo on a host that can't be reached."""
+"""Seconds between two tries to reach a host where something is to be undone."""
 
 
 class Rollback:
@@ -31,26 +35,52 @@ class Rollback:
         self.drive = drive
         self.journal = drive.journal
 
-    def owed(self, prefix: str) -> list[Attempt]:
-        """Attempts whose undo is owed: the last unit first, and in it the last step."""
-        found = [a for a in self._newest() if a.state in OWED and inside(a.path, prefix)]
-        return sorted(found, key=self._order(), reverse=True)
-
     def run(self, prefix: str) -> None:
-        """Undo all that is owed."""
+        """Undo all that is owed, the later step first."""
         # A unit that was undone may have been run again: that is another rollback.
         last = max((a.seq for a in self.journal.attempts() if inside(a.path, prefix)), default=0)
         now = stamp(self.drive.clock.now())
-        begun = datetime.fromisoformat(
-            self.journal.note(f"rollback:{prefix}:{last}", {"at": now}, kind="rollback")["at"]
-        )
-        end = begun.timestamp() + self.drive.plan.runbook.rollback_within
-        for attempt in self.owed(prefix):
-            if self._stopped(begun):
-                self._settle(attempt, AttemptState.undo_failed, "two people stopped the rollback")
-            else:
-                self._undo(attempt, end)
+        noted = self.journal.note(f"rollback:{prefix}:{last}", {"at": now}, kind="rollback")
+        self.begun = datetime.fromisoformat(noted["at"])
+        self.end = self.begun.timestamp() + self.drive.plan.runbook.rollback_within
+        self.newest = {a.path: a for a in self._newest()}
+        if not prefix:
+            self._list(self.drive.plan.runbook.steps, "")
+        elif (found := place(self.drive.plan.runbook.steps, prefix)) is not None:
+            self._unit(found.step, prefix)
 
+    # ---------------------------------------------------------------- in reverse
+    def _list(self, steps: Sequence[Step], prefix: str) -> None:
+        for n in range(len(steps), 0, -1):
+            self._step(steps[n - 1], f"{prefix}{n}")
+
+    def _step(self, step: Step, path: str) -> None:
+        """The batch that began last first; in the batch sizes of the way there, and side by side within."""
+        if step.units:
+            begun = [unit for unit in units(step, path, self.journal.recall) if self._began(unit)]
+            for batch in reversed(batches(begun, sizes(step))):
+                _side_by_side(lambda unit: self._unit(step, unit), list(reversed(batch)))
+        else:
+            self._unit(step, path)
+
+    def _unit(self, step: Step, path: str) -> None:
+        """A unit, whole: the rounds of a block, the last first."""
+        if step.block is None:
+            if (attempt := self.newest.get(path)) is not None and attempt.state in OWED:
+                self._settle(attempt)
+            return
+        for number in range(rounds(path, self.journal.recall), 0, -1):
+            prefix = f"{round_of(path, number)}."
+            if step.together is not None:
+                branches = [(one, f"{prefix}{n}") for n, one in enumerate(step.together, 1)]
+                _side_by_side(lambda branch: self._step(*branch), branches)
+            else:
+                self._list(step.block, prefix)
+
+    def _began(self, unit: str) -> bool:
+        return any(inside(a.path, unit) for a in self.journal.attempts())
+
+    # ---------------------------------------------------------------- what is owed
     def left(self, *, unstarted: bool) -> list[dict[str, Any]]:
         """What is left to do by hand; ``unstarted``: what nobody began to undo, too."""
         states = OWED | {AttemptState.undo_failed} if unstarted else {AttemptState.undo_failed}
@@ -66,50 +96,41 @@ class Rollback:
             if a.state in states
         ]
 
-    def _newest(self) -> list[Attempt]:
+    def _newest(self) -> Iterable[Attempt]:
         """Of each path the newest attempt that began and has an undo. What is done at every end is never undone."""
         newest: dict[str, Attempt] = {}
         for a in self.journal.attempts():
             begun = a.intent.get("sent", True) and not a.result.get("never_started")
-            if begun and a.intent.get("undo") and step_at(self.drive.plan.runbook.steps, a.path) is not None:
+            if begun and a.intent.get("undo") and place(self.drive.plan.runbook.steps, a.path) is not None:
                 newest[a.path] = a
-        return list(newest.values())
+        return newest.values()
 
-    def _order(self) -> Callable[[Attempt], list[tuple[int, int]]]:
-        """By step, and among the units of one by which began first, from the outside in."""
-        first: dict[str, int] = {}
-        for a in self.journal.attempts():
-            for prefix, _ in _parts(a.path):
-                first.setdefault(prefix, a.seq)
-        return lambda a: [(number, first[prefix]) for prefix, number in _parts(a.path)]
+    def _stopped(self) -> bool:
+        return len({d.person for d in self.drive.decisions.stops() if d.at > self.begun}) >= 2
 
-    def _stopped(self, since: datetime) -> bool:
-        return len({d.person for d in self.drive.decisions.cancels() if d.at > since}) >= 2
-
-    def _undo(self, attempt: Attempt, end: float) -> None:
-        undo = self._document(attempt)
-        whys = []
-        for host in attempt.intent["undo"]["hosts"]:
-            done, said = self._undo_at(attempt, undo, host, end)
-            if not done:
-                whys.append(said)
-        self._settle(attempt, AttemptState.undo_failed if whys else AttemptState.undone, "; ".join(whys))
-
-    def _settle(self, attempt: Attempt, state: AttemptState, why: str) -> None:
+    def _settle(self, attempt: Attempt) -> None:
+        why = "two people stopped the rollback" if self._stopped() else self._undo(attempt)
+        state = AttemptState.undo_failed if why else AttemptState.undone
         self.journal.record(attempt.path, attempt.n, state, result={**attempt.result, "undo": why})
 
-    def _document(self, attempt: Attempt) -> Undo:
-        step = step_at(self.drive.plan.runbook.steps, attempt.path)
-        assert step is not None
-        assert step.undo is not None
-        return step.undo
+    def _undo(self, attempt: Attempt) -> str:
+        """Why it could not be undone, or nothing."""
+        found = place(self.drive.plan.runbook.steps, attempt.path)
+        assert found is not None
+        undo = found.step.undo
+        assert undo is not None
+        return "; ".join(filter(None, (self._at(attempt, undo, host) for host in attempt.intent["undo"]["hosts"])))
 
-    def _undo_at(self, attempt: Attempt, undo: Undo, host: str | None, end: float) -> tuple[bool, str]:
+    def _at(self, attempt: Attempt, undo: Undo, host: str | None) -> str:
         """Look first, then run it. Tries again while the host can't be reached and there is time."""
         action = attempt.intent["undo"]["action"]
+        scope = self.drive.scope_at(attempt.path, attempt.intent.get("batch", 1)).standing(host)
+        fields = action["fields"]
+        if attempt.intent.get("masked"):
+            fields = fill(undo.action, scope, attempt.host).fields
         step = Step(
             name=f"undo: {attempt.name}",
-            action=Call(kind=action["kind"], fields=action["fields"]),
+            action=Call(kind=action["kind"], fields=fields),
             done_when=undo.done_when,
             within=undo.within,
             timeout=undo.timeout,
@@ -117,29 +138,25 @@ class Rollback:
             env=undo.env,
             idempotent=undo.idempotent,
         )
+        step = settled(step, scope.world, Rendered)
         path = (attempt.path if attempt.n == 1 else attempt.id) + "!undo"
         path += f"[{host}]" if host != attempt.host else ""
-        scope = self.drive.scope().unit(attempt.intent.get("unit"), attempt.intent.get("batch", 1)).standing(host)
-        fields = action["fields"]
-        if attempt.intent.get("masked"):
-            fields = render_value(undo.action.fields, scope.at(attempt.host))
-        blind = attempt.state is not AttemptState.done and undo.done_when is None and not undo.idempotent
-        if blind:
-            return False, "whether there is anything to undo cannot be told, and the undo does not look"
+        if attempt.state is not AttemptState.done and step.done_when is None and not undo.idempotent:
+            return "whether there is anything to undo cannot be told, and the undo does not look"
         while True:
             try:
-                tried = self._try(step, path, scope, fields, end)
+                tried = self._try(step, path, scope, fields)
             except UNFIT as e:
-                return False, str(e)
+                return str(e)
             if tried.state in DONE:
-                return True, ""
+                return ""
             why = str(tried.result["why"])
             again = tried.state is AttemptState.failed and tried.result["unreachable"]
-            if not again or self.drive.clock.now().timestamp() >= end:
-                return False, f"unreachable: {why}" if tried.result["unreachable"] else why
+            if not again or not self._time_left():
+                return f"unreachable: {why}" if tried.result["unreachable"] else why
             self.drive.clock.sleep(TRY_AGAIN)
 
-    def _try(self, step: Step, path: str, scope: Scope, fields: dict[str, Any], end: float) -> Attempt:
+    def _try(self, step: Step, path: str, scope: Scope, fields: dict[str, Any]) -> Attempt:
         """One attempt of the undo, or what an earlier drive left of it."""
         attempter = Attempter(self.drive)
         n = self.drive.latest(path)
@@ -149,39 +166,36 @@ class Rollback:
             if not known.result.get("unreachable") or (known.state is AttemptState.in_doubt and not looks):
                 return known
             n, known = n + 1, None
+        if known is None:
+            self._reach(step, path, scope, fields)
         attempt = known or attempter.begin(step, path, n, scope, scope.here, fields)
         if attempt.state is AttemptState.started:
-            patience = max(0.0, end - self.drive.clock.now().timestamp())
+            patience = max(0.0, self.end - self.drive.clock.now().timestamp())
             attempt = attempter.finish(step, attempt, scope, fresh=known is None, rendered=fields, patience=patience)
         return attempt
 
+    def _reach(self, step: Step, path: str, scope: Scope, fields: dict[str, Any]) -> None:
+        """Wait until the undo's host can be reached, or there is no time left: no attempt begins before."""
+        assert step.action is not None
+        call = Call(kind=step.action.kind, fields=fields)
+        where, script = self.drive.looker(scope).concrete(call, scope.here, purpose="change", timeout=step.timeout,
+                                                          become=step.become, attempt=f"{path}#1")  # fmt: skip
+        while True:
+            try:
+                scope.world.session(where).place(script.become)
+                return
+            except Unreachable:
+                if not self._time_left():
+                    return
+            self.drive.clock.sleep(TRY_AGAIN)
 
-def step_at(steps: tuple[Step, ...], path: str) -> Step | None:
-    """The step of the plan that a path names: ``4[app07].2`` → the second step in the fourth.
-
-    None for what stands in no list of its: an undo, ``always``.
-    """
-    step: Step | None = None
-    parts = _parts(path)
-    if not parts or parts[-1][0] != path:
-        return None
-    for _, number in parts:
-        step = steps[number - 1]
-        steps = step.block or ()
-    return step
-
-
-def unit_of(path: str) -> str | None:
-    """The host whose unit a path is in: ``4[app07].2[lb1]`` → ``app07``."""
-    found = re.search(r"\[([^]]*)\]", path)
-    return found[1] if found else None
+    def _time_left(self) -> bool:
+        return self.drive.clock.now().timestamp() < self.end and not self._stopped()
 
 
-def _parts(path: str) -> list[tuple[str, int]]:
-    """Every step on the way to a path: its own path and its number."""
-    return [(path[: m.end()], int(m[1])) for m in re.finditer(r"(?:^|(?<=[\]\d])\.)(\d+)(?:\[[^]]*\])?", path)]
-
-
-def inside(path: str, prefix: str) -> bool:
-    """Whether a step's path is that of a unit, or in it. Undos are in none."""
-    return "!" not in path and path.startswith(prefix) and (not prefix or path[len(prefix) :][:1] in ("", ".", "["))
+def _side_by_side(one: Callable[[T], None], all_of: Sequence[T]) -> None:
+    if len(all_of) == 1:
+        one(all_of[0])
+        return
+    with ThreadPoolExecutor(min(FANOUT, len(all_of) or 1)) as pool:
+        list(pool.map(one, all_of))

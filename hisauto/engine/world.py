@@ -4,13 +4,16 @@ from __future__ import annotations
 
 import threading
 from collections.abc import Mapping, Sequence
+from datetime import datetime
 from functools import cached_property
 from pathlib import Path
 from typing import Any
 
 from hisauto.model.action import Action, Place
 from hisauto.model.person import Person
+from hisauto.model.secrets import Secrets
 from hisauto.model.transport import Session, Transport
+from hisauto.model.world import Permission
 from hisauto.site.inventory import Inventory
 from hisauto.site.patterns import resolve
 from hisauto.site.site import Site
@@ -31,6 +34,7 @@ class SiteWorld:
     ) -> None:
         self.site, self.inventory, self._actions, self._transports = site, inventory, actions, transports
         self.run, self.files = run, files
+        self.secrets = Secrets(site.settings.secrets, site.secret)
         self._sessions: dict[str | None, Session] = {}
         self._mutex = threading.Lock()
 
@@ -42,8 +46,11 @@ class SiteWorld:
     def people(self) -> Mapping[str, Person]:
         return self.site.people
 
-    def may(self, person: str, deed: str) -> bool:
-        return self.site.may(person, deed)
+    def may(self, person: str, deed: str, at: datetime) -> bool:
+        return self.site.may(person, deed, at)
+
+    def permission(self, kind: str, window: str | None, at: datetime) -> Permission:
+        return self.site.permission(kind, window, at)
 
     def resolve(self, pattern: str, names: Mapping[str, Sequence[str]]) -> list[str]:
         return resolve(pattern, self.inventory, names)

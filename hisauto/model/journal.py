@@ -4,9 +4,10 @@ from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
 from datetime import datetime
-from typing import Any, Protocol
+from typing import Any, NamedTuple, Protocol
 
 from hisauto.model.run import Attempt, AttemptState, Decision, RunState, RunView
+from hisauto.redact import Redactor
 
 
 class Journal(Protocol):
@@ -17,6 +18,8 @@ class Journal(Protocol):
     """
 
     epoch: int
+    redactor: Redactor
+    """Knows what is masked in everything that is written."""
 
     def view(self) -> RunView: ...
 
@@ -80,20 +83,37 @@ class Journal(Protocol):
         """Write the end, free the locks, wake who waits for them."""
 
 
+class Claimed(NamedTuple):
+    """Who drives a run."""
+
+    epoch: int
+    """How often it was claimed."""
+    node: str | None
+    """None: nobody."""
+    beats: int | None
+    """How often that node has said that it lives. None: it has left."""
+
+
 class Runs(Protocol):
     """All runs on record, as a node that drives them sees it. ``hisauto.store`` implements it."""
 
-    def awake(self) -> list[str]:
-        """Runs that somebody should be driving: neither ended nor parked."""
+    def awake(self) -> Mapping[str, Claimed]:
+        """Runs that somebody should be driving, neither ended nor parked; the oldest first."""
 
     def wake_due(self, now: datetime) -> list[str]:
         """Wake every parked run whose time has come."""
 
-    def claim(self, run: str, node: str) -> Journal:
-        """Drive a run from here on; every older journal of it is superseded. Raises ``Superseded`` if it has ended."""
+    def claim(self, run: str, node: str, *, epoch: int | None = None) -> Journal:
+        """Drive a run from here on; every older journal of it is superseded.
+
+        Raises ``Superseded`` if it has ended, or somebody has claimed it since ``epoch``.
+        """
 
     def open(self) -> bool:
         """Whether any run has not ended yet."""
 
     def beat(self, node: str, host: str, pid: int) -> None:
         """Say that a node lives."""
+
+    def leave(self, node: str) -> None:
+        """It ends: what it drives is anybody's at once."""

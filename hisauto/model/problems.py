@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import difflib
 import unicodedata
-from collections.abc import Iterable, Sequence
+from collections.abc import Callable, Iterable, Sequence
 from dataclasses import dataclass
 from typing import Literal
 
@@ -35,14 +35,17 @@ class Problem:
     """The line it stands on, as it is in the file."""
 
 
-def render(problem: Problem, color: bool = False) -> str:
-    """``file:line:column: error: message [code]``, the line, a caret under the place, and the hint."""
+def render(problem: Problem, color: bool = False, say: Callable[[str], str] = str) -> str:
+    """``file:line:column: error: message [code]``, the line, a caret under the place, and the hint.
+
+    ``say`` turns the words between them into the reader's language.
+    """
     place = ":".join([problem.file, *(str(n) for n in (problem.line, problem.column) if n)])
-    word = problem.severity
+    word = say(problem.severity)
     if color:
         place = f"{_BOLD}{place}{_OFF}"
-        word = f"{_RED if word == 'error' else _YELLOW}{word}{_OFF}"  # type: ignore[assignment]  # only shown
-    lines = [f"{place}: {word}: {problem.message} [{problem.code}]"]
+        word = f"{_RED if problem.severity == 'error' else _YELLOW}{word}{_OFF}"
+    lines = [f"{place}: {word}: {say(problem.message)} [{problem.code}]"]
     if problem.source_line and problem.line:
         margin = f"{problem.line:>5} | "
         start = max(0, problem.column - _WINDOW // 2) if len(problem.source_line) > _WINDOW else 0
@@ -51,7 +54,7 @@ def render(problem: Problem, color: bool = False) -> str:
             before = problem.source_line[start : problem.column - 1]
             lines.append(" " * (len(margin) - 2) + "| " + " " * sum(map(_width, before)) + "^")
     if problem.hint:
-        lines.append(f"      = hint: {problem.hint}")
+        lines.append(f"      = {say(f'hint: {problem.hint}')}")
     return "\n".join(lines)
 
 

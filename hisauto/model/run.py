@@ -123,6 +123,14 @@ class Attempt:
         return f"{self.path}#{self.n}"
 
 
+STOP_ROLLBACK = "rollback"
+"""The question that a run asks nobody while it goes back, and that whoever may cancel can answer by ``stop``."""
+
+
+REVIEW = "review:"
+"""Begins the question that a broken glass leaves: whether that was right. No run waits for it."""
+
+
 @dataclass(frozen=True)
 class Decision:
     """One person's signed word on one question (a gate, an ``in_doubt`` attempt, an ``ask``, a cancel)."""
@@ -162,3 +170,8 @@ class RunView:
     ended_at: datetime | None
     summary: Mapping[str, Any]
     """At the end: why, measured RTO and RPO in seconds or None, what is left to do by hand."""
+
+    @property
+    def questions(self) -> tuple[Mapping[str, Any], ...]:
+        """Everything it waits for, each by itself: several when steps side by side ask."""
+        return (self.question, *self.question.get("also", ())) if self.question is not None else ()

@@ -75,7 +75,7 @@ class Session(Protocol):
     def place(self, become: str | None = None) -> str | None:
         """Boot id, start of pid 1 and the random id of the run's receipt folder; ``None``: no receipts here.
 
-        Journal it with every intent. Raises ``Unreachable``.
+        Journal it with every intent. Raises ``Unreachable``; ``Refused`` where their folder can't be used.
         """
 
     def probe(

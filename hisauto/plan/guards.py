@@ -2,7 +2,10 @@
 
 from __future__ import annotations
 
+from collections.abc import Callable
+
 from hisauto.plan.look import Looker, Seen
+from hisauto.plan.plan import Plan
 from hisauto.runbook.documents import Probe, Runbook
 from hisauto.runbook.scope import Results
 
@@ -20,3 +23,13 @@ def take(runbook: Runbook, looker: Looker, *, patient: bool) -> list[Taken]:
             looker = looker.within(looker.scope.plus(**{guard.register_: Results(hosts=values)}))
         taken.append((guard.name or f"guard {n}", guard, seen))
     return taken
+
+
+def take_all(plan: Plan, at: Callable[[str], Looker], *, patient: bool) -> list[tuple[str, Taken]]:
+    """The guards of the run's own runbook and of those that are steps, each with the path of its runbook's step."""
+    found: list[tuple[str, Taken]] = []
+    for space, part in plan.parts.items():
+        before = f"{part.runbook.runbook}: " if space else ""
+        taken = take(part.runbook, at(space), patient=patient)
+        found += [(space, (before + name, guard, seen)) for name, guard, seen in taken]
+    return found

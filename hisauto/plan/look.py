@@ -12,12 +12,16 @@ from dataclasses import dataclass, field, replace
 from datetime import datetime
 from typing import Any
 
+from pydantic import BaseModel, ValidationError
+
 from hisauto.clock import Clock, stamp
-from hisauto.errors import HisautoError, Superseded, Unreachable
-from hisauto.model.action import Observation, Purpose
+from hisauto.errors import Broken, HisautoError, Superseded, Unreachable, UsageError
+from hisauto.model.action import Action, Observation, Place, Purpose, secret_fields
 from hisauto.model.transport import Script
 from hisauto.model.world import World
+from hisauto.plan.places import beside
 from hisauto.plan.scope import Scope
+from hisauto.redact import mask
 from hisauto.runbook.calls import unrendered
 from hisauto.runbook.documents import Call, Probe, Step
 from hisauto.runbook.expressions import Truth, evaluate, render, render_value
@@ -73,6 +77,10 @@ class Seen:
         }
 
 
+class Rendered(Probe):
+    """A look whose action has its fields rendered already: data is never evaluated twice."""
+
+
 @dataclass(frozen=True)
 class Looker:
     """Takes probes at hosts through the world's sessions."""
@@ -84,20 +92,10 @@ class Looker:
     def within(self, scope: Scope) -> Looker:
         return replace(self, scope=scope)
 
-    def prepare(
-        self,
-        call: Call,
-        here: str | None,
-        *,
-        purpose: Purpose,
-        timeout: float,
-        become: str | None = None,
-        env: Mapping[str, str] | None = None,
-        attempt: str = "look",
-    ) -> tuple[str | None, Script]:
-        """Render an action into the script to run, and where: a host, or None for the node."""
-        rendered = Call(kind=call.kind, fields=render_value(call.fields, self.scope.at(here)))
-        return self.concrete(rendered, here, purpose=purpose, timeout=timeout, become=become, env=env, attempt=attempt)
+    def place(self, here: str | None, attempt: str) -> Place:
+        """Where an action works, with the names and the files that its runbook has there."""
+        made = self.scope.world.place(here, attempt)
+        return replace(made, names=self.scope.at(here), beside=beside(self.scope.space))
 
     def concrete(
         self,
@@ -110,17 +108,18 @@ class Looker:
         env: Mapping[str, str] | None = None,
         attempt: str = "look",
     ) -> tuple[str | None, Script]:
-        """As ``prepare``, for fields that are rendered already: data is never evaluated twice."""
-        world, names = self.scope.world, self.scope.at(here)
+        """An action with its fields rendered as the script to run, and where: a host, or None for the node."""
+        world, names = self.scope.world, self.scope.filling(here)
         action = world.actions[call.kind]
-        fields = action.fields.model_validate(call.fields)
-        made = action.call(fields, world.place(here, attempt), purpose)
+        fields = valid(action, call)
+        made = action.call(fields, self.place(here, attempt), purpose)
         script = replace(
             made.script,
             timeout=timeout,
             become=become if made.on == "host" else None,
             env={**made.script.env, **{k: render(v, names) for k, v in (env or {}).items()}},
         )
+        world.secrets.redactor.learn(*script.secrets)
         return (here if made.on == "host" else None), script
 
     def observe(self, probe: Probe, here: str | None) -> Observation:
@@ -129,15 +128,17 @@ class Looker:
         purpose: Purpose = "change" if probe.changes else "look"  # a canary that writes, under ``verify``
         if call is None:
             return Observation(known=True)
-        where, script = self.prepare(
+        if not isinstance(probe, Rendered):
+            call = fill(call, self.scope, here)
+        where, script = self.concrete(
             call, here, purpose=purpose, timeout=probe.timeout, become=probe.become, env=probe.env
         )
         done = self.scope.world.session(where).probe(script, cancelled=self.cancelled)
         if done.how != "exit":
             return Observation(known=False, why=f"the look ended by {done.how} after {probe.timeout:g} s")
         action = self.scope.world.actions[call.kind]
-        fields = action.fields.model_validate(render_value(call.fields, self.scope.at(here)))
-        return action.read(fields, done, purpose)
+        observation = action.read(valid(action, call), done, purpose)
+        return replace(observation, diff=mask(observation.diff, script.secrets)) if observation.diff else observation
 
     def targets(self, probe: Probe) -> Sequence[str | None]:
         """The hosts of a probe: its own, or where the work is done (a host, or the node)."""
@@ -197,11 +198,18 @@ class Looker:
             pause = min(pause * 1.4, POLL_MAX)
 
     def _at(self, probe: Probe, here: str | None) -> HostSeen:
+        """What a host answers, without a secret in it: it is shown, kept and known to other steps."""
+        seen = self._answer(probe, here)
+        redactor = self.scope.world.secrets.redactor
+        masked = replace(seen.observation, values=redactor.value(dict(seen.observation.values)))
+        return replace(seen, why=redactor.text(seen.why), observation=masked)
+
+    def _answer(self, probe: Probe, here: str | None) -> HostSeen:
         try:
             observation = self.observe(probe, here)
         except Unreachable as e:
             return HostSeen(here, Truth.unknown, str(e), Observation(False, why=str(e)), probe.unreachable is not None)
-        except Superseded:
+        except (Superseded, Broken):  # of the record: that is no answer of the host
             raise
         except HisautoError as e:
             return HostSeen(here, Truth.unknown, str(e), Observation(False, why=str(e)))
@@ -219,10 +227,45 @@ def changes(step: Step, world: World) -> bool:
     """Whether a step by itself can change anything: its author's word, else its action's."""
     if step.changes is not None:
         return step.changes
+    if step.manual is not None:
+        return True
     if step.action is None:
         return False
     action = world.actions[step.action.kind]
     return action.changes(unrendered(action, step.action.fields))
+
+
+def fill(call: Call, scope: Scope, here: str | None) -> Call:
+    """An action's fields with what stands in their ``{{ }}``; secrets only where the action takes them."""
+    taken = secret_fields(scope.world.actions[call.kind])
+    public, private = scope.at(here), scope.filling(here)
+    fields = {name: render_value(value, private if name in taken else public) for name, value in call.fields.items()}
+    return Call(kind=call.kind, fields=fields)
+
+
+def valid(action: Action, call: Call) -> BaseModel:
+    """The plugin's model of rendered fields. Raises ``UsageError``; what a field holds is not quoted."""
+    try:
+        return action.fields.model_validate(call.fields)
+    except ValidationError as error:
+        first = error.errors(include_url=False, include_input=False)[0]
+        place = ".".join(map(str, first["loc"]))
+        raise UsageError(f"{call.kind}: {f'{place}: ' if place else ''}{first['msg']}") from None
+
+
+def own_look(step: Step, world: World, kind: type[Probe] = Probe) -> tuple[Probe, bool] | None:
+    """How a step's action looks at its own effect, and whether that may stand in for a ``done_when``."""
+    own = world.actions[step.action.kind].own_look if step.action is not None else None
+    if own is None:
+        return None
+    probe = kind(action=call_of(step), expect=own.expect, timeout=step.timeout, become=step.become, env=step.env)
+    return probe, own.settles
+
+
+def settled(step: Step, world: World, kind: type[Probe] = Probe) -> Step:
+    """The step with its action's own look for a ``done_when``, where it has none and the action brings one."""
+    own = own_look(step, world, kind) if step.done_when is None else None
+    return step.model_copy(update={"done_when": own[0]}) if own is not None and own[1] else step
 
 
 def call_of(step: Step) -> Call:

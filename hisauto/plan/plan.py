@@ -10,7 +10,7 @@ from typing import Any
 import rfc8785
 from pydantic import BaseModel, ConfigDict
 
-from hisauto.runbook.documents import Runbook, Step
+from hisauto.runbook.documents import Part, Runbook, Step
 from hisauto.runbook.scope import Hosts
 
 PLAN_FORMAT = 1
@@ -29,6 +29,8 @@ class Plan(BaseModel):
     hosts: dict[str, tuple[str, ...]]
     locks: tuple[str, ...]
     """Keys: ``host:db1`` for each host, ``lock:his_db`` for each name under ``locks``."""
+    secrets: dict[str, str] = {}
+    """What the runbook calls them → the site's names. Their values are in no plan."""
     files: dict[str, str]
     """Pinned files (roles, scripts): path → SHA-256."""
     people: str
@@ -46,14 +48,46 @@ class Plan(BaseModel):
     def from_json(cls, data: Mapping[str, Any]) -> Plan:
         return cls.model_validate(data)
 
-    def names(self, **run: Any) -> dict[str, Any]:
-        """What expressions see of it."""
-        return {"params": self.params, "hosts": {k: Hosts(v) for k, v in self.hosts.items()}, "run": run}
+    @cached_property
+    def parts(self) -> dict[str, Part]:
+        """Every runbook in it by the path of its step, the outer ones first; under '' its own."""
+        return parts_of(
+            Part(
+                runbook=self.runbook,
+                digest=self.runbook_digest,
+                params=self.params,
+                hosts=self.hosts,
+                secrets=self.secrets,
+            )
+        )
+
+    @property
+    def secret_names(self) -> list[str]:
+        """The site's names of all secrets in it."""
+        return sorted({name for part in self.parts.values() for name in part.secrets.values()})
+
+    def names(self, space: str = "", **run: Any) -> dict[str, Any]:
+        """What the expressions of one of its runbooks see of it."""
+        part = self.parts[space]
+        return {"params": part.params, "hosts": {k: Hosts(v) for k, v in part.hosts.items()}, "run": run,
+                "secrets": part.secrets}  # fmt: skip
 
 
-def walk(steps: tuple[Step, ...]) -> Iterator[Step]:
-    """Every step of a list, blocks and what is in them."""
+def parts_of(own: Part) -> dict[str, Part]:
+    """A runbook, under '', and those that are steps in it, by their paths."""
+    return {"": own, **dict(_parts(own.runbook.steps, ""))}
+
+
+def _parts(steps: tuple[Step, ...], prefix: str) -> Iterator[tuple[str, Part]]:
+    for n, step in enumerate(steps, 1):
+        if step.part is not None:
+            yield f"{prefix}{n}", step.part
+        yield from _parts(step.block or (), f"{prefix}{n}.")
+
+
+def walk(steps: tuple[Step, ...], *, parts: bool = True) -> Iterator[Step]:
+    """Every step of a list, blocks and what is in them; with ``parts`` also of the runbooks that are steps."""
     for step in steps:
         yield step
-        if step.block is not None:
-            yield from walk(step.block)
+        if step.block is not None and (parts or step.part is None):
+            yield from walk(step.block, parts=parts)

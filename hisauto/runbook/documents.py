@@ -9,11 +9,14 @@ from __future__ import annotations
 from typing import Annotated, Any, Literal
 
 from pydantic import BaseModel, BeforeValidator, ConfigDict, Field
+from pydantic.json_schema import SkipJsonSchema
 
 from hisauto.runbook.types import (
     BatchSize,
     BatchSizes,
+    Choices,
     Duration,
+    Each,
     EnvName,
     Expression,
     Flag,
@@ -26,6 +29,7 @@ from hisauto.runbook.types import (
     Otherwise,
     Pattern,
     Quorum,
+    RuleCode,
     Slug,
     Template,
     Templates,
@@ -41,6 +45,10 @@ class Doc(BaseModel):
     """A document or a part of one: frozen, unknown fields refused."""
 
     model_config = ConfigDict(extra="forbid", frozen=True)
+
+
+Accepted = dict[RuleCode, Text]
+"""Warnings that are all right here, and why; for everything inside, too."""
 
 
 class Call(Doc):
@@ -78,6 +86,7 @@ class Probe(Doc):
     """Under ``verify``: permits a canary that writes."""
     measures: dict[Literal["rpo"], Expression] = {}
     """Under ``verify``: seconds of data lost, by a ledger."""
+    accept: Accepted = {}
 
 
 class Undo(Doc):
@@ -100,9 +109,21 @@ class Approve(Doc):
     facts: Names = ()
     by: Annotated[dict[Name, Quorum], Field(min_length=1)]
     """Role → how many distinct people of it have to say yes."""
+    choices: Choices = ()
+    """What there is to choose from; empty: yes or no."""
     within: Duration = 600.0
     otherwise: Otherwise = "deny"
     break_glass: Flag = False
+
+
+class Manual(Doc):
+    """What a person does, and says so."""
+
+    do: Template
+    by: Name
+    """The role that says so."""
+    evidence: Template | None = None
+    """What has to be said with it; None: nothing has to."""
 
 
 class Notify(Doc):
@@ -123,17 +144,25 @@ ShortRetries = Annotated[Retries, BeforeValidator(short_for("times"), json_schem
 
 
 class Step(Doc):
-    """An action, a look, a gate or a block, with the state it is for."""
+    """An action, a look, a gate, a person's work, a block or another runbook, with the state it is for."""
 
     name: Text
     id: Name | None = None
     action: Call | None = None
     approve: Approve | None = None
     notify: Notify | None = None
+    manual: Manual | None = None
     steps: Annotated[tuple[Step, ...], Field(min_length=1)] | None = None
     ways: Annotated[tuple[Step, ...], Field(min_length=1)] | None = None
+    together: Annotated[tuple[Step, ...], Field(min_length=1)] | None = None
+    runbook: Slug | None = None
+    with_: dict[Name, Template] = Field({}, alias="with")
+    """The other runbook's parameters."""
+    part: SkipJsonSchema[Part | None] = None
+    """The other runbook, as it was planned. The planner's, and never written."""
 
     hosts: Pattern | None = None
+    for_each: Each | None = None
     when: Expression | None = None
     register_: Name | None = Field(None, alias="register")
     expect: Expression | None = None
@@ -159,17 +188,26 @@ class Step(Doc):
     vars: dict[str, Any] = {}
     """For ``role``: handed to Ansible."""
     no_log: Flag = False
+    accept: Accepted = {}
 
     @property
     def block(self) -> tuple[Step, ...] | None:
-        """The inner steps, if it is a block."""
-        return self.steps if self.steps is not None else self.ways
+        """The inner steps, if it is a block or a runbook that was planned."""
+        if self.part is not None:
+            return self.part.runbook.steps
+        return self.steps or self.ways or self.together
+
+    @property
+    def units(self) -> bool:
+        """Whether it runs once for each host or item."""
+        return self.hosts is not None or self.for_each is not None
 
 
 class Param(Doc):
     """A parameter: typed, with or without a default."""
 
-    type: Literal["text", "number", "flag", "duration", "choice", "host", "group"] = "text"
+    type: Literal["text", "number", "flag", "duration", "choice", "host", "group", "secret"] = "text"
+    """``secret``: the value is the name of one of the site's."""
     of: tuple[Text, ...] = ()
     default: FreeText | None = None
     help: FreeText = ""
@@ -204,6 +242,8 @@ class Runbook(Doc):
     ]
     kind: Literal["emergency", "drill", "change", "inspection", "routine"]
     answers: Levels = ()
+    window: Name | None = None
+    """One of the site's; a change runs only while it is open."""
     owner: Text
     description: FreeText = ""
     objectives: Objectives = Objectives()
@@ -219,3 +259,20 @@ class Runbook(Doc):
     steps: Annotated[tuple[Step, ...], Field(min_length=1)]
     verify: tuple[Probe, ...] = ()
     always: tuple[Step, ...] = ()
+    accept: Accepted = {}
+
+
+class Part(Doc):
+    """Another runbook as a step of a plan: typed and found when it was planned, as its parent was."""
+
+    runbook: Runbook
+    digest: str
+    """Of its content, as the author wrote it."""
+    params: dict[str, Any]
+    hosts: dict[str, tuple[str, ...]]
+    secrets: dict[str, str] = {}
+    """What the runbook calls them → the site's names."""
+
+
+Step.model_rebuild()
+Runbook.model_rebuild()

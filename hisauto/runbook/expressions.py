@@ -72,7 +72,7 @@ def evaluate(expression: str, scope: Mapping[str, Any]) -> Answer:
 def render(template: str, scope: Mapping[str, Any]) -> str:
     """Text with its ``{{ }}`` filled in. Raises ``Invalid`` naming what is undefined or has no way to be written."""
     return "".join(
-        part if isinstance(part, str) else _guarded(part, scope, lambda v: as_text(_joined(v)))
+        part if isinstance(part, str) else _guarded(part, scope, lambda v: as_text(joined(v)))
         for part in _template(template)
     )
 
@@ -85,7 +85,7 @@ def render_value(value: Any, scope: Mapping[str, Any]) -> Any:
     if isinstance(value, str):
         parts = _template(value)
         if len(parts) == 1 and isinstance(parts[0], _Compiled):
-            return _guarded(parts[0], scope, _joined)
+            return _guarded(parts[0], scope, joined)
         return render(value, scope)
     if isinstance(value, Mapping):
         return {key: render_value(item, scope) for key, item in value.items()}
@@ -105,7 +105,7 @@ def references(text: str, *, template: bool = False) -> frozenset[Reference]:
     return frozenset(reference for part in compiled for reference in part.references)
 
 
-def _joined(value: Any) -> Any:
+def joined(value: Any) -> Any:
     return str(value) if isinstance(value, Hosts) else plain(value)
 
 

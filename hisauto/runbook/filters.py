@@ -13,7 +13,7 @@ from contextvars import ContextVar
 from typing import Any, TypeVar
 
 from jinja2 import Undefined
-from jinja2.exceptions import SecurityError, UndefinedError
+from jinja2.exceptions import SecurityError, TemplateRuntimeError
 from jinja2.filters import FILTERS as JINJA_FILTERS
 from jinja2.tests import TESTS as JINJA_TESTS
 
@@ -37,7 +37,7 @@ _left: ContextVar[int] = ContextVar("budget", default=BUDGET)
 
 # What evaluation can raise for data that isn't what the author thought: never a reason to stop hisauto.
 FAILURES = (
-    ArithmeticError, AttributeError, LookupError, MemoryError, RecursionError, SecurityError, TypeError, UndefinedError,
+    ArithmeticError, AttributeError, LookupError, MemoryError, RecursionError, TemplateRuntimeError, TypeError,
     ValueError,
 )  # fmt: skip
 

@@ -15,8 +15,11 @@ from hisauto.runbook.calls import read_fields
 from hisauto.runbook.documents import Probe, Runbook, Step, Undo
 from hisauto.runbook.source import Source, from_pydantic
 
-STEP_WORDS = ("approve", "notify", "steps", "ways")
+BLOCKS = ("steps", "ways", "together")
+STEP_WORDS = ("approve", "notify", "manual", *BLOCKS, "runbook")
 """What a step can be besides an action."""
+OURS = ("action", "part")
+"""Words of the models that are not the language's."""
 _WORDS = frozenset(i.alias or name for model in (Step, Probe, Undo) for name, i in model.model_fields.items())
 
 
@@ -102,10 +105,10 @@ class _Normaliser:
         for key, read in (("done_when", self.probe), ("undo", self.undo)):
             if key in value:
                 value[key] = read(value[key], (*path, key))
-        for key in ("steps", "ways"):
+        for key in BLOCKS:
             self.each(value, key, path, self.step)
         if value.get("action") is None and "expect" not in value and not any(word in value for word in STEP_WORDS):
-            self.nothing(value, path, "the step does nothing", "an action, approve, notify, steps, ways or expect")
+            self.nothing(value, path, "the step does nothing", f"an action, {', '.join(STEP_WORDS)} or expect")
         return value
 
     def probe(self, raw: Value, path: Path) -> Any:
@@ -138,12 +141,12 @@ class _Normaliser:
     def acting(self, raw: dict[str, Value], path: Path, others: tuple[str, ...]) -> dict[str, Any]:
         """Turn the action's key into ``action``; two of a kind are refused."""
         value: dict[str, Any] = dict(raw)
-        if "action" in value:
-            del value["action"]
-            hint = did_you_mean("action", self.actions)
-            self.problems.append(
-                self.source.problem((*path, "action"), "HA101", "unknown word 'action'", hint, key=True)
-            )
+        for word in OURS:
+            if value.pop(word, None) is not None:
+                hint = did_you_mean(word, self.actions)
+                self.problems.append(
+                    self.source.problem((*path, word), "HA101", f"unknown word {word!r}", hint, key=True)
+                )
         found = [key for key in raw if key in self.actions or key in others]
         if len(found) > 1:
             lines = " and ".join(f"{key!r} (line {self.source.line((*path, key))})" for key in found)

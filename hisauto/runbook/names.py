@@ -17,8 +17,9 @@ from hisauto.runbook.source import Source
 Fields = Set[str] | None
 """What can be taken from a name; None: anything, it isn't known here."""
 
-_ALWAYS: Mapping[str, Fields] = {"hostvars": None}
+_ALWAYS: Mapping[str, Fields] = {"hostvars": None, "secrets": None}
 _UNIT: Mapping[str, Fields] = {"host": None, "here": None, "vars": None, "batch": {"number"}}
+_ITEM: Mapping[str, Fields] = {"item": None, "batch": {"number"}}
 _TEMPLATE = re.compile(r"\{\{.*?\}\}", re.DOTALL)
 _SLICE = re.compile(r"(.+)\[(-?\d+|-?\d*:-?\d*)\]")
 _ONE = re.compile(r"(.+)\[-?\d+\]")
@@ -30,6 +31,8 @@ class Context:
 
     placed: bool = False
     """On a host: ``host``, ``here``, ``vars`` and ``batch`` are there."""
+    each: bool = False
+    """For an item of a list: ``item`` and ``batch`` are there."""
     running: bool = False
     """In a run, not in its planning: ``run`` is there."""
     extra: Mapping[str, Fields] = field(default_factory=dict)
@@ -133,6 +136,9 @@ class Names:
     def _unknown(self, root: str, path: Path, visible: Mapping[str, Fields]) -> None:
         if root == "before":
             message, code, hint = "'before' is only there in the done_when of a step, beside its look", "HA114", ""
+        elif root == "item":
+            message, code = "'item' is not there: this is for no item of a list", "HA111"
+            hint = "give it, or the block around it, for_each"
         elif root in _UNIT:
             message, code = f"{root!r} is not there: this is not on a host", "HA111"
             hint = "give it, or the block around it, hosts"
@@ -146,6 +152,8 @@ class Names:
 
     def _visible(self, context: Context) -> dict[str, Fields]:
         names: dict[str, Fields] = {**_ALWAYS, "params": set(self.params), "hosts": set(self.sets), **self.registered}
+        if context.each:
+            names |= _ITEM
         if context.placed:
             names |= _UNIT
         if context.running:

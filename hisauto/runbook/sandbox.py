@@ -75,10 +75,14 @@ class Sandbox(ImmutableSandboxedEnvironment):
     code_generator_class = _Generator
     intercepted_binops = frozenset({"*", "**", "+", "%"})
 
-    def __init__(self) -> None:
+    def __init__(
+        self, block: tuple[str, str] = ("\0%", "%\0"), comment: tuple[str, str] = ("\0#", "#\0"), **options: Any
+    ) -> None:
         super().__init__(
-            block_start_string="\0%", block_end_string="%\0", comment_start_string="\0#", comment_end_string="#\0",
+            block_start_string=block[0], block_end_string=block[1],
+            comment_start_string=comment[0], comment_end_string=comment[1],
             undefined=StrictUndefined, autoescape=False, keep_trailing_newline=True, optimized=False, cache_size=0,
+            **options,
         )  # fmt: skip
         self.globals.clear()
         self.filters = dict(FILTERS)

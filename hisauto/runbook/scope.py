@@ -2,11 +2,13 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Callable, Iterator, Mapping
 from dataclasses import dataclass, field
 from typing import Any
 
-RESERVED = frozenset({"params", "hosts", "host", "here", "vars", "hostvars", "item", "batch", "run", "before"})
+RESERVED = frozenset(
+    {"params", "hosts", "host", "here", "vars", "hostvars", "item", "batch", "run", "before", "secrets"}
+)
 """Names that expressions have already; nothing registers under them."""
 
 
@@ -29,6 +31,26 @@ class Hosts(tuple[str, ...]):
     def __hash__(self) -> int:
         # Equal to its only name, so it hashes like it.
         return hash(self[0]) if len(self) == 1 else super().__hash__()
+
+
+class SecretValues(Mapping[str, str]):
+    """``secrets.NAME``: each is had when it is asked for. It has no text of its own, so that none gets out in bulk."""
+
+    def __init__(self, names: Mapping[str, str], value: Callable[[str], str]) -> None:
+        """``names``: what the runbook calls them → what the site does."""
+        self._names, self._value = names, value
+
+    def __getitem__(self, name: str) -> str:
+        return self._value(self._names[name])
+
+    def __iter__(self) -> Iterator[str]:
+        raise TypeError("secrets are filled in one by one: secrets.NAME")
+
+    def __len__(self) -> int:
+        return len(self._names)
+
+    def __repr__(self) -> str:
+        return "secrets"
 
 
 @dataclass(frozen=True)

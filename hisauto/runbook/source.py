@@ -109,7 +109,7 @@ def _said(error: ErrorDetails) -> str:
 
 
 def _words(model: type[BaseModel]) -> list[str]:
-    return [info.alias or name for name, info in model.model_fields.items() if name != "action"]
+    return [info.alias or name for name, info in model.model_fields.items() if name not in ("action", "part")]
 
 
 def _model_at(root: type[BaseModel], loc: tuple[str | int, ...]) -> type[BaseModel]:
@@ -121,11 +121,15 @@ def _model_at(root: type[BaseModel], loc: tuple[str | int, ...]) -> type[BaseMod
         if free:
             free = False
             continue
-        info = next((i for name, i in model.model_fields.items() if part == (i.alias or name)), None)
-        if info is not None:
-            inner, free = _inner(info.annotation)
-            model = inner or model
+        inner, free = inner_model(model, part)
+        model = inner or model
     return model
+
+
+def inner_model(model: type[BaseModel], word: str) -> tuple[type[BaseModel] | None, bool]:
+    """The model of what stands under a word, and whether that is a mapping of such under free names."""
+    info = next((i for name, i in model.model_fields.items() if word == (i.alias or name)), None)
+    return _inner(info.annotation) if info is not None else (None, False)
 
 
 def _inner(annotation: Any) -> tuple[type[BaseModel] | None, bool]:

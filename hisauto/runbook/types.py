@@ -11,7 +11,7 @@ import re
 from itertools import pairwise
 from typing import Annotated, Any, Literal
 
-from pydantic import BeforeValidator, Field, WithJsonSchema
+from pydantic import AfterValidator, BeforeValidator, Field, WithJsonSchema
 
 DURATION_UNITS = {"ms": 0.001, "s": 1.0, "m": 60.0, "h": 3600.0, "d": 86400.0}
 _DURATION_TEXT = r"(?:[0-9]{1,9}(?:\.[0-9]{1,9})?(?:ms|s|m|h|d))+"
@@ -117,6 +117,23 @@ def _quorum(value: Any) -> int:
     return count
 
 
+def _each(value: Any) -> Any:
+    if isinstance(value, str) and "{{" not in value:
+        value = [value]
+    if isinstance(value, dict) or not value:
+        shown = _shown(value) if value else "nothing"
+        raise ValueError(f"expected a list, or one template that gives a list, not {shown}")
+    return value if isinstance(value, str) else tuple(value)
+
+
+def _choices(value: Any) -> Any:
+    if value and len(set(value)) < max(2, len(value)):
+        raise ValueError("expected two choices or more, each once")
+    if "no" in value:
+        raise ValueError("'no' is no choice: it is what refuses at every gate")
+    return value
+
+
 def _otherwise(value: Any) -> Any:
     if value not in ("deny", "escalate"):
         raise ValueError(f"expected deny or escalate, not {_shown(value)}: a gate that nobody answers never opens")
@@ -187,6 +204,11 @@ EnvName = Annotated[
     _matching(r"[A-Za-z_][A-Za-z0-9_]*", "the name of an environment variable, like LC_ALL"),
     WithJsonSchema({"type": "string", "pattern": "^[A-Za-z_][A-Za-z0-9_]*$"}),
 ]
+RuleCode = Annotated[
+    str,
+    _matching(r"HA[0-9]{3}", "a rule's code, like HA152"),
+    WithJsonSchema({"type": "string", "pattern": "^HA[0-9]{3}$"}),
+]
 Language = Annotated[
     str,
     _matching(r"[a-z]{2,3}(-[A-Za-z0-9]{2,8})*", "a language like en or zh"),
@@ -213,6 +235,13 @@ Quorum = Annotated[
 
 # Where a list may stand, one scalar may.
 Names = Annotated[tuple[Name, ...], BeforeValidator(listed, json_schema_input_type=Name | tuple[Name, ...])]
+Choices = Annotated[tuple[Name, ...], AfterValidator(_choices)]
+Each = Annotated[
+    str | tuple[Any, ...],
+    BeforeValidator(_each),
+    WithJsonSchema({"anyOf": [_SCALAR, {"type": "array", "minItems": 1}]}),
+]
+"""Items, which may hold templates; or one template that gives a list."""
 Texts = Annotated[tuple[Text, ...], BeforeValidator(listed, json_schema_input_type=Text | tuple[Text, ...])]
 Templates = Annotated[
     tuple[Template, ...], BeforeValidator(listed, json_schema_input_type=Template | tuple[Template, ...])

@@ -32,13 +32,13 @@ def list_inventory(root: Path, sources: Sequence[Path], timeout: float) -> tuple
 
     Raises ``Invalid`` with the place if Ansible says one, ``Unreachable`` after ``timeout`` seconds.
     """
-    argv = [_program(), "--list"]
+    argv = [program("ansible-inventory"), "--list"]
     for source in sources:
         if "," in str(source):
             raise UsageError(f"Ansible takes the inventory path {source} for a list of hosts, because of its comma")
         argv += ["-i", str(source)]
     with tempfile.TemporaryDirectory(prefix="hisauto-") as private:
-        code, out, err = _run(argv, root, _environment(root, Path(private)), timeout)
+        code, out, err = _run(argv, root, environment(root, Path(private)), timeout)
     if code != 0:
         raise invalid(_mistakes(err, root, sources))
     try:
@@ -48,15 +48,17 @@ def list_inventory(root: Path, sources: Sequence[Path], timeout: float) -> tuple
     return listed, tuple(_WARNING.findall(err))
 
 
-def _program() -> str:
-    beside = Path(sys.executable).parent / "ansible-inventory"
-    found = str(beside) if beside.exists() else shutil.which("ansible-inventory")
+def program(name: str) -> str:
+    """The path of one of Ansible's programs. Raises ``HisautoError``."""
+    beside = Path(sys.executable).parent / name
+    found = str(beside) if beside.exists() else shutil.which(name)
     if found is None:
-        raise HisautoError("ansible-inventory is not installed", hint="install ansible-core beside hisauto")
+        raise HisautoError(f"{name} is not installed", hint="install ansible-core beside hisauto")
     return found
 
 
-def _environment(root: Path, private: Path) -> dict[str, str]:
+def environment(root: Path, private: Path) -> dict[str, str]:
+    """What Ansible's programs see: the site's ``ansible.cfg``, and no other; ``private`` is a folder of their own."""
     # A user's ~/.ansible.cfg or ANSIBLE_… must not change what the site's files mean; where the vault's password is
     # is the one thing that only the environment knows.
     env = {

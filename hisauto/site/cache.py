@@ -24,7 +24,7 @@ def key(root: Path, sources: Sequence[Path]) -> str | None:
 
     None if files don't say everything: an executable, a plugin's configuration, an ``ansible.cfg`` that brings plugins.
     """
-    from ansible.release import __version__  # type: ignore[import-untyped]  # ansible-core has no types
+    from ansible.release import __version__
 
     seen = hashlib.sha256(_FORMAT + __version__.encode())
     # The last two: Ansible also loads variables that stand beside its working folder.

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
 from pathlib import Path
-from typing import Any, TypeVar, get_args
+from typing import Any, TypeVar, get_args, get_origin
 
 from pydantic import BaseModel, ValidationError
 
@@ -28,7 +28,7 @@ _EXPECTED = {
     "bool_type": "true or false",
     "bool_parsing": "true or false",
 }
-_PRIVATE = ("database", "keys")
+_PRIVATE = ("database", "keys", "secrets")
 """Fields whose line is not shown with a mistake: it may hold what nobody should read."""
 
 
@@ -53,13 +53,17 @@ def _blank_is_unset(value: yamltext.Value) -> Any:
 
 
 def _problem(document: Document, model: type[BaseModel], mistake: Mapping[str, Any]) -> Problem:
-    place: Place = tuple(part for part in mistake["loc"] if part != "[key]")
+    place = _written(document, tuple(part for part in mistake["loc"] if part != "[key]"))
     kind = mistake["type"]
     if kind == "extra_forbidden":
         hint = did_you_mean(str(place[-1]), _fields(model, place[:-1]))
         return document.problem(place, "HA201", f"there is no field {place[-1]!r} here", hint, key=True)
     if kind == "value_error":
         message = str(mistake["ctx"]["error"])
+    elif kind == "missing":
+        message = f"{place[-1]!r} is missing"
+    elif kind == "too_short":
+        message = "it is empty; at least one is needed"
     elif kind in _EXPECTED:
         message = f"expected {_EXPECTED[kind]}, found {_kind(mistake['input'])}"
     else:
@@ -72,6 +76,14 @@ def _problem(document: Document, model: type[BaseModel], mistake: Mapping[str, A
     return problem
 
 
+def _written(document: Document, place: Place) -> Place:
+    """Without the number that one alone has where a list may stand."""
+    path: Place = ()
+    for part in place:
+        path = path if isinstance(part, int) and (*path, part) not in document.places else (*path, part)
+    return path
+
+
 def _kind(value: object) -> str:
     if isinstance(value, str):
         return "text"
@@ -81,8 +93,21 @@ def _kind(value: object) -> str:
 def _fields(kind: Any, place: Place) -> list[str]:
     """The fields of the model at ``place`` under ``kind``."""
     for part in place:
-        kind = kind.model_fields[str(part)].annotation if _is_model(kind) else get_args(kind)[-1]
-    return list(kind.model_fields) if _is_model(kind) else []
+        if isinstance(part, int):  # of a list, whose model stands for it
+            continue
+        if not _is_model(kind):
+            kind = get_args(kind)[-1] if get_origin(kind) is dict else kind
+        else:
+            kind = next(i.annotation for name, i in kind.model_fields.items() if part == (i.alias or name))
+        kind = _model_in(kind)
+    return [i.alias or name for name, i in kind.model_fields.items()] if _is_model(kind) else []
+
+
+def _model_in(kind: Any) -> Any:
+    """The model that may stand alone, be left out, or be listed; what is no such thing stays."""
+    if _is_model(kind) or get_origin(kind) is dict:
+        return kind
+    return next((found for part in get_args(kind) if _is_model(found := _model_in(part))), kind)
 
 
 def _is_model(kind: Any) -> bool:

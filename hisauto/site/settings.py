@@ -8,7 +8,11 @@ from typing import Annotated, Any
 
 from pydantic import AfterValidator, BaseModel, BeforeValidator, ConfigDict
 
-from hisauto.site.people import People, Role
+from hisauto.site.fields import FilePath, Name
+from hisauto.site.people import DeputyEntry, People, Role
+from hisauto.site.places import Places
+from hisauto.site.secrets import Source
+from hisauto.site.windows import Freeze, Windows
 
 _UNITS = {"ms": 0.001, "s": 1.0, "m": 60.0, "h": 3600.0}
 
@@ -34,17 +38,15 @@ def _one_is_a_list(value: Any) -> Any:
     return [value] if isinstance(value, str) and value else value
 
 
-def _path(value: Any) -> Any:
-    if isinstance(value, str):
-        if not value.strip():
-            raise ValueError("expected a path, and it is empty")
-        return Path(value).expanduser()
-    return value
-
-
 def _site_id(value: str) -> str:
     if not re.fullmatch(r"[a-z0-9][a-z0-9-]{0,62}", value):
         raise ValueError(f"expected an id like his-lab (small letters, digits, -), not {value!r}")
+    return value
+
+
+def _language(value: str) -> str:
+    if value not in ("en", "zh"):
+        raise ValueError(f"expected a language, en or zh, not {value!r}")
     return value
 
 
@@ -62,8 +64,6 @@ def _database(value: str) -> str:
 
 Duration = Annotated[float, BeforeValidator(_seconds)]
 Flag = Annotated[bool, BeforeValidator(_flag)]
-FilePath = Annotated[Path, BeforeValidator(_path)]
-"""Relative to the site's root; ``~`` is the home of whoever runs hisauto."""
 Paths = Annotated[tuple[FilePath, ...], BeforeValidator(_one_is_a_list)]
 Roles = Annotated[tuple[Role, ...], BeforeValidator(_one_is_a_list)]
 
@@ -78,6 +78,8 @@ class Identity(Section):
     id: Annotated[str, AfterValidator(_site_id)] = "hospital"
     name: str = ""
     """Empty: the id."""
+    language: Annotated[str, AfterValidator(_language)] = "en"
+    """Of the command line, for whoever doesn't ask for another."""
 
 
 class May(Section):
@@ -97,16 +99,16 @@ class Ssh(Section):
     """Private keys, tried after ``ansible_ssh_private_key_file`` and the agent's."""
     agent: Flag = True
     connect_timeout: Duration = 5.0
-    """Seconds for TCP, key exchange and login together."""
+    """Seconds for the TCP connection; key exchange and login get twice that each."""
     keepalive: Duration = 5.0
-    """Seconds of silence after which the other side is asked whether it is there."""
+    """Seconds of silence after which a host is asked whether it is there; after three times that it counts as lost."""
 
 
 class Audit(Section):
     """``audit:`` where signed checkpoints go besides the database."""
 
-    publish: Paths = ()
-    """Files that checkpoints are appended to; best on another machine. Empty: ``audit/checkpoints`` in the state."""
+    publish: Places = ()
+    """Best on another machine. Empty: ``audit/checkpoints`` in the state."""
     every: Duration = 60.0
     """Seconds at most between two checkpoints while there are new entries."""
 
@@ -128,7 +130,15 @@ class Settings(Section):
     people: People = {}
     people_from: FilePath | None = None
     """A file with ``people:`` of the same form, added to those here. It may be missing (no people yet)."""
+    deputies: tuple[DeputyEntry, ...] = ()
+    """Who holds whose roles, too, and when."""
     may: May = May()
+    secrets: dict[Name, Source] = {}
+    """Where a secret is; never what it is."""
+    windows: dict[Name, Windows] = {}
+    """When a change may run: weekly, by name."""
+    freezes: tuple[Freeze, ...] = ()
+    """When none may, whatever the window says."""
     database: Annotated[str, AfterValidator(_database)] | None = None
     """A URL without a password. ``HISAUTO_DATABASE_URL`` wins; neither: SQLite in the state folder."""
     ssh: Ssh = Ssh()

@@ -5,6 +5,7 @@ from __future__ import annotations
 import os
 from collections.abc import Mapping
 from dataclasses import dataclass
+from datetime import datetime
 from functools import cached_property
 from pathlib import Path
 from typing import Literal, get_args
@@ -12,13 +13,18 @@ from typing import Literal, get_args
 from hisauto.errors import HisautoError, UsageError
 from hisauto.model.person import Person
 from hisauto.model.problems import Problem, did_you_mean, invalid
+from hisauto.model.world import Permission
 from hisauto.model.yamltext import Document
 from hisauto.site import people as people_rules
 from hisauto.site.people import People
 from hisauto.site.reading import read
+from hisauto.site.secrets import read_secret
 from hisauto.site.settings import PeopleFile, Settings
+from hisauto.site.windows import permission
 
 NAME = "hisauto.yml"
+TESTS = ".tests.yml"
+"""Ends the name of what stands beside a runbook for its rehearsal."""
 Deed = Literal["run", "decide", "cancel"]
 
 
@@ -30,6 +36,11 @@ def find_site(start: Path) -> Path:
             return folder
     hint = "go to the site's folder, or name it: --site DIR"
     raise UsageError(f"there is no {NAME} in {here} or above it", hint=hint)
+
+
+def runbooks_of(folder: Path) -> list[Path]:
+    """The runbooks in a folder, by name."""
+    return sorted(path for path in folder.glob("*.yml") if not path.name.endswith(TESTS))
 
 
 @dataclass(frozen=True)
@@ -60,6 +71,8 @@ class Site:
                 hint = "nobody can ask for a run or approve one until it is"
                 warnings.append(document.problem(("people_from",), "HA207", message, hint, severity="warning"))
         people, problems = people_rules.gather(sources)
+        people, further_problems = people_rules.deputise(document, settings.deputies, people)
+        problems += further_problems
         if problems:
             raise invalid(problems)
         if people:
@@ -99,20 +112,28 @@ class Site:
 
     @cached_property
     def people_digest(self) -> str:
-        """SHA-256 (hex) of everybody's id, name, roles and keys."""
+        """SHA-256 (hex) of everybody's id, name, roles, keys with their limits, and of who deputises."""
         return people_rules.digest(self.people)
+
+    def secret(self, name: str) -> str:
+        """The value of a secret. Raises ``HisautoError`` with the reason when it can't be had."""
+        return read_secret(self.settings.secrets[name], self.root)
+
+    def permission(self, kind: str, window: str | None, at: datetime) -> Permission:
+        """What windows and freezes say to a runbook of this kind and with this window at a moment."""
+        return permission(kind, window, self.settings.windows, self.settings.freezes, at)
 
     def paths(self, of: Literal["inventory", "runbooks", "roles"]) -> tuple[Path, ...]:
         """The configured folders or files, absolute."""
         configured: tuple[Path, ...] = getattr(self.settings, of)
         return tuple(self.root / path for path in configured)
 
-    def may(self, person: str, deed: str) -> bool:
-        """Whether one of the person's roles may ``run``, ``decide`` or ``cancel``. Another deed: ``UsageError``."""
+    def may(self, person: str, deed: str, at: datetime) -> bool:
+        """Whether a role they hold then may ``run``, ``decide`` or ``cancel``. Another deed: ``UsageError``."""
         if deed not in get_args(Deed):
             raise UsageError(f"there is no right called {deed!r}", hint=did_you_mean(deed, get_args(Deed)))
         known = self.people.get(person)
-        return known is not None and not known.roles.isdisjoint(getattr(self.settings.may, deed))
+        return known is not None and not known.at(at).roles.isdisjoint(getattr(self.settings.may, deed))
 
 
 def _idle_roles(document: Document, settings: Settings, people: Mapping[str, Person]) -> list[Problem]:

@@ -3,17 +3,19 @@
 from __future__ import annotations
 
 import json
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Mapping
+from dataclasses import replace
+from typing import Any
 
 import sqlalchemy as sa
 
 from hisauto.audit.entry import Entry, from_json
 from hisauto.audit.merkle import Head
 from hisauto.clock import stamp
-from hisauto.errors import Broken
+from hisauto.errors import Broken, Refused
 from hisauto.store.database import Database, read_head
-from hisauto.store.rows import StoredCheckpoint
-from hisauto.store.schema import audit_entries, checkpoints
+from hisauto.store.rows import Published, StoredCheckpoint
+from hisauto.store.schema import START, audit_entries, audit_head, checkpoints, publications, runs
 
 Signer = Callable[[Head, str], str]
 """Signs a head at a moment (RFC 3339): a checkpoint's text."""
@@ -30,10 +32,24 @@ class AuditLog:
         with self._database.read() as connection:
             return read_head(connection)
 
+    def bounds(self) -> tuple[Head, Head]:
+        """Where the entries that are still here begin, and where the log ends."""
+        with self._database.read() as connection:
+            return _read_start(connection), read_head(connection)
+
     def entries(self, from_seq: int = 0, run: str | None = None) -> Iterator[Entry]:
         """In order. Raises ``Broken`` at an entry that can't be read."""
         for raw in self.raw_entries(from_seq, run):
             yield _parse(raw)
+
+    def entries_of(self, kind: str) -> Iterator[Entry]:
+        """Those of one kind, in order. Raises ``Broken`` at one that can't be read."""
+        about = audit_entries.c.raw.contains(json.dumps({"kind": kind}, separators=(",", ":"))[1:-1], autoescape=True)
+        with self._database.read() as connection:
+            found = connection.execute(sa.select(audit_entries.c.raw).where(about).order_by(audit_entries.c.seq)).all()
+        for row in found:
+            if (entry := _parse(row.raw.encode())).kind == kind:
+                yield entry
 
     def raw_entries(self, from_seq: int = 0, run: str | None = None) -> Iterator[bytes]:
         """As they are stored, to be verified; page by page: no transaction is held open while they are read."""
@@ -60,20 +76,84 @@ class AuditLog:
             writing.connection.execute(checkpoints.insert().values(values))
             return text
 
-    def checkpoints(self, *, unpublished: bool = False) -> list[StoredCheckpoint]:
+    def checkpoints(self) -> list[StoredCheckpoint]:
         """The smallest first."""
-        columns = (checkpoints.c.size, checkpoints.c.text, checkpoints.c.at, checkpoints.c.published_at)
-        query = sa.select(*columns).order_by(checkpoints.c.size)
-        if unpublished:
-            query = query.where(checkpoints.c.published_at.is_(None))
+        query = sa.select(checkpoints.c.size, checkpoints.c.text, checkpoints.c.at).order_by(checkpoints.c.size)
         with self._database.read() as connection:
             return [StoredCheckpoint(*row) for row in connection.execute(query)]
 
-    def mark_published(self, size: int) -> None:
-        """The checkpoint over ``size`` entries has reached the second place. The first time counts."""
-        which = (checkpoints.c.size == size) & checkpoints.c.published_at.is_(None)
+    # ---- what of it is in an archive
+
+    def first_of_open_runs(self) -> int | None:
+        """The first entry here that is of a run which has not ended; None: there is no such run."""
+        open_runs = sa.select(runs.c.id).where(runs.c.ended_at.is_(None))
+        query = sa.select(sa.func.min(audit_entries.c.seq)).where(audit_entries.c.run.in_(open_runs))
+        with self._database.read() as connection:
+            return connection.execute(query).scalar()
+
+    def forget(self, start: Head, end: Head, actor: str, data: Mapping[str, Any]) -> None:
+        """Take the entries between the two out of the database, and put that on record as ``log.archived``.
+
+        The checkpoints before ``end`` go with them. Raises ``Refused`` if the entries no longer begin at ``start``.
+        """
         with self._database.write() as writing:
-            writing.connection.execute(checkpoints.update().where(which).values(published_at=writing.now))
+            connection = writing.connection
+            if _read_start(connection) != start:
+                raise Refused("somebody else has archived these entries meanwhile")
+            connection.execute(audit_entries.delete().where(audit_entries.c.seq < end.size))
+            connection.execute(checkpoints.delete().where(checkpoints.c.size < end.size))
+            connection.execute(audit_head.delete().where(audit_head.c.id == START))
+            connection.execute(audit_head.insert().values(id=START, head=end.to_json()))
+            writing.log("log.archived", None, actor, data)
+
+    # ---- what of it is at another place
+
+    def unpublished(self, place: str, limit: int) -> list[tuple[int, str]]:
+        """Size and text of checkpoints that are not known to have reached the place, the smallest first."""
+        table = publications
+        there = sa.select(table.c.size).where(table.c.place == place).scalar_subquery()
+        query = sa.select(checkpoints.c.size, checkpoints.c.text).order_by(checkpoints.c.size).limit(limit)
+        with self._database.read() as connection:
+            rows = connection.execute(query.where(checkpoints.c.size > sa.func.coalesce(there, 0)))
+            return [(row.size, row.text) for row in rows]
+
+    def published(self, place: str) -> Published:
+        """What is known of a place."""
+        with self._database.read() as connection:
+            return _publication(connection, place)
+
+    def mark_published(self, place: str, size: int) -> None:
+        """The place has all checkpoints up to that over ``size`` entries. One that had more keeps it."""
+        with self._database.write() as writing:
+            before = _publication(writing.connection, place)
+            _keep_publication(writing.connection, place, Published(max(size, before.size), writing.now))
+
+    def mark_unpublished(self, place: str, why: str) -> None:
+        """A try to publish there has failed."""
+        before = self.published(place)
+        if before.failing_since is not None and before.why == why:
+            return  # nothing new, and it is tried again and again
+        with self._database.write() as writing:
+            before = _publication(writing.connection, place)
+            since = before.failing_since or writing.now
+            _keep_publication(writing.connection, place, replace(before, failing_since=since, why=why))
+
+
+def _read_start(connection: sa.Connection) -> Head:
+    stored = connection.execute(sa.select(audit_head.c.head).where(audit_head.c.id == START)).scalar()
+    return Head() if stored is None else Head.from_json(stored)
+
+
+def _publication(connection: sa.Connection, place: str) -> Published:
+    table = publications
+    query = sa.select(table.c.size, table.c.at, table.c.failing_since, table.c.why).where(table.c.place == place)
+    row = connection.execute(query).first()
+    return Published(*row) if row is not None else Published()
+
+
+def _keep_publication(connection: sa.Connection, place: str, known: Published) -> None:
+    connection.execute(publications.delete().where(publications.c.place == place))
+    connection.execute(publications.insert().values(place=place, **vars(known)))
 
 
 def _parse(raw: bytes) -> Entry:

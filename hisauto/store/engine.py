@@ -9,19 +9,30 @@ from pathlib import Path
 import sqlalchemy as sa
 
 from hisauto.clock import Clock, SystemClock
-from hisauto.errors import Broken, UsageError
-from hisauto.store.database import Database, mapped
-from hisauto.store.schema import REVISION
+from hisauto.errors import UsageError
+from hisauto.store.database import Database, mapped, newer
+from hisauto.store.schema import REVISION, audit_head
 from hisauto.store.store import Store
 
 _PATIENCE = 30.0  # seconds that a write waits for another process's
+_SETTINGS = {
+    # Seconds until a server that went away without a word counts as away: TCP alone would wait for hours.
+    "connect_timeout": 5,
+    "keepalives_idle": 5,
+    "keepalives_interval": 2,
+    "keepalives_count": 3,
+    "tcp_user_timeout": 10_000,
+    # A node that freezes in mid-write holds the log's head, and with it every other node's writes, for so long.
+    "options": "-c idle_in_transaction_session_timeout=5s",
+}
+"""Of a connection to PostgreSQL (libpq's names)."""
 _MIGRATING = 0x48495341  # any number, the same in every version: PostgreSQL's advisory lock
 
 
 def open_store(url: str, clock: Clock | None = None) -> Store:
     """Open, create or migrate the database at ``url``: ``sqlite:///FILE`` or ``postgresql+psycopg://…``.
 
-    Raises ``UsageError`` for another kind of URL, ``Unreachable``, and ``Broken`` if a newer version has been here.
+    Raises ``UsageError`` for another kind of URL, ``RecordAway``, and ``Broken`` if a newer version has been here.
     """
     engine = _engine(url)
     try:
@@ -41,11 +52,18 @@ def _engine(url: str) -> sa.Engine:
     if where is not None and where.get_backend_name() == "sqlite" and where.database not in (None, "", ":memory:"):
         return _sqlite(where)
     if where is not None and where.get_backend_name() == "postgresql":
-        where = where.set(drivername="postgresql+psycopg")
-        return sa.create_engine(where, pool_size=20, pool_pre_ping=True, hide_parameters=True)
+        return _postgresql(where.set(drivername="postgresql+psycopg"))
     raise UsageError(
         "that is no URL of a database that can be used",
         hint="sqlite:////path/to/file.db or postgresql+psycopg://user@host/name",
+    )
+
+
+def _postgresql(where: sa.URL) -> sa.Engine:
+    # What the URL says itself rules.
+    settings = {name: value for name, value in _SETTINGS.items() if name not in where.query}
+    return sa.create_engine(
+        where, pool_size=20, pool_timeout=_PATIENCE, pool_pre_ping=True, connect_args=settings, hide_parameters=True
     )
 
 
@@ -65,7 +83,8 @@ def _sqlite(where: sa.URL) -> sa.Engine:
     def prepare(connection: sqlite3.Connection, _record: object) -> None:
         # A transaction that began by reading can't be turned into a writing one when another wrote in between.
         connection.isolation_level = "IMMEDIATE"
-        for setting in ("journal_mode=WAL", "synchronous=FULL", "foreign_keys=ON"):
+        # NORMAL syncs before and after what is moved out of the log; the log itself is synced by ours, see wal.py.
+        for setting in ("journal_mode=WAL", "synchronous=NORMAL", "foreign_keys=ON"):
             connection.execute(f"PRAGMA {setting}")
 
     return engine
@@ -103,8 +122,7 @@ def _upgrade(connection: sa.Connection) -> None:
     known = {script.revision for script in ScriptDirectory.from_config(config).walk_revisions()}
     found = _revision(connection)
     if found is not None and found not in known:
-        raise Broken(
-            f"the database is at revision {found}, and this version of hisauto knows only up to {REVISION}",
-            hint="a newer hisauto has been here: use that, or restore the backup from before the upgrade",
-        )
+        raise newer(found)
     command.upgrade(config, REVISION)
+    # Under the writers' lock: a process of an older version that has it open is refused from its next write on.
+    connection.execute(audit_head.update().values(revision=REVISION))

@@ -5,7 +5,7 @@ from __future__ import annotations
 import threading
 from collections.abc import Collection, Iterator, Mapping, Sequence
 from contextlib import contextmanager
-from dataclasses import asdict, dataclass, replace
+from dataclasses import dataclass, replace
 from datetime import datetime
 from typing import Any
 
@@ -14,14 +14,26 @@ import sqlalchemy as sa
 from hisauto.clock import stamp
 from hisauto.errors import Broken, Superseded
 from hisauto.model.run import Attempt, AttemptState, Decision, RunState, RunView, check_attempt_move, check_run_move
+from hisauto.redact import Redactor
 from hisauto.store.database import Database, Writing
 from hisauto.store.output import Gathered
 from hisauto.store.rows import VIEW, attempt_of, decision_from_json, decision_of, view_of
-from hisauto.store.schema import attempts, decisions, locks, memos, runs
+from hisauto.store.schema import Moment, attempts, decisions, locks, memos, runs
 from hisauto.store.values import for_log, plain
 from hisauto.store.wake import unpark_waiters
 
 _UNSETTLED = frozenset({AttemptState.started, AttemptState.in_doubt})
+# Built once: these run twice an attempt, and building takes as long as running them.
+_NOW = sa.select(runs.c.epoch, runs.c.state, runs.c.inbox).where(runs.c.id == sa.bindparam("of"))
+_DECISIONS = (
+    sa.select(*(column for column in decisions.c if column.name != "run"))
+    .where(decisions.c.run == sa.bindparam("of"), decisions.c.question == sa.bindparam("asked"))
+    .order_by(decisions.c.at, decisions.c.person)
+)
+_BEGIN = attempts.insert()
+_GO_ON = attempts.update().where(
+    attempts.c.run == sa.bindparam("of"), attempts.c.path == sa.bindparam("at"), attempts.c.n == sa.bindparam("number")
+)
 
 
 @dataclass(frozen=True)
@@ -43,6 +55,8 @@ class StoreJournal:
     def __init__(self, database: Database, connection: sa.Connection, run: str, epoch: int, node: str):
         self.run = run
         self.epoch = epoch
+        self.redactor = Redactor()
+        self._held: dict[tuple[str, str], str] = {}
         self._database = database
         self._node = node
         self._lock = threading.RLock()
@@ -84,10 +98,8 @@ class StoreJournal:
         return self._attempts.get((path, n))
 
     def decisions(self, question: str) -> Sequence[Decision]:
-        mine = [column for column in decisions.c if column.name != "run"]
-        query = sa.select(*mine).where(decisions.c.run == self.run, decisions.c.question == question)
         with self._database.read() as connection:
-            return [decision_of(row) for row in connection.execute(query.order_by(decisions.c.at, decisions.c.person))]
+            return [decision_of(row) for row in connection.execute(_DECISIONS, {"of": self.run, "asked": question})]
 
     def cancels(self) -> Sequence[Decision]:
         return self.decisions("cancel")
@@ -99,11 +111,17 @@ class StoreJournal:
     # ---- writing
 
     @contextmanager
-    def _write(self, *, after_end: bool = False) -> Iterator[_Now]:
-        query = sa.select(runs.c.epoch, runs.c.state, runs.c.inbox).where(runs.c.id == self.run)
+    def _lasting(self) -> Iterator[None]:
+        """One at a time, and durable after the block. Others write while this one waits for the disk."""
         with self._lock:
-            with self._database.write() as writing:
-                row = writing.connection.execute(query).one()
+            yield
+        self._database.last()
+
+    @contextmanager
+    def _write(self, *, after_end: bool = False) -> Iterator[_Now]:
+        with self._lock:
+            with self._database.commit() as writing:
+                row = writing.connection.execute(_NOW, {"of": self.run}).one()
                 if row.epoch != self.epoch:
                     raise Superseded(f"run {self.run} is driven under epoch {row.epoch}, this was {self.epoch}")
                 now = _Now(writing, RunState(row.state), row.inbox)
@@ -121,10 +139,10 @@ class StoreJournal:
         now.connection.execute(runs.update().where(runs.c.id == self.run).values(**values))
 
     def note(self, key: str, value: Any, *, kind: str = "note") -> Any:
-        with self._lock:
+        with self._lasting():
             if key in self._memos:
                 return self._memos[key]
-            kept = plain(value)
+            kept = plain(value) if kind == "hosts" else self._masked(value)  # names of the inventory, gone by later
             with self._write(after_end=True) as now:
                 now.connection.execute(memos.insert().values(run=self.run, key=key, value=kept))
                 self._log(now, kind, key=key, value=kept)
@@ -142,8 +160,11 @@ class StoreJournal:
         intent: Mapping[str, Any] | None = None,
         result: Mapping[str, Any] | None = None,
     ) -> Attempt:
-        said = {key: plain(value) for key, value in (("intent", intent), ("result", result)) if value is not None}
-        with self._lock:
+        told = (("intent", intent), ("result", result))
+        said = {key: self._masked(value) for key, value in told if value is not None}
+        with self._lasting():
+            if result is not None:
+                self._let_go(f"{path}#{n}")
             old = self._attempts.get((path, n))
             with self._write() as now:
                 check_attempt_move(old.state if old else None, state)
@@ -164,12 +185,11 @@ class StoreJournal:
             return new
 
     def _save(self, connection: sa.Connection, attempt: Attempt, *, is_new: bool) -> None:
-        values = {**asdict(attempt), "state": str(attempt.state), "run": self.run}
+        values = {**vars(attempt), "state": str(attempt.state)}
         if is_new:
-            connection.execute(attempts.insert().values(values))
-            return
-        key = (attempts.c.run == self.run) & (attempts.c.path == attempt.path) & (attempts.c.n == attempt.n)
-        connection.execute(attempts.update().where(key).values(values))
+            connection.execute(_BEGIN, {**values, "run": self.run})
+        else:
+            connection.execute(_GO_ON, {**values, "of": self.run, "at": attempt.path, "number": attempt.n})
 
     def output(self, attempt: str, stream: str, text: str) -> None:
         """Written with whatever is written next, and by itself when it has waited or gathered enough.
@@ -177,25 +197,37 @@ class StoreJournal:
         Raises ``Superseded`` only when it is written. What waits when a process is killed is gone.
         """
         with self._lock:
-            if self._output.add(attempt, stream, text):
+            text = self._held.pop((attempt, stream), "") + text
+            end = self.redactor.whole(text)
+            if text[end:]:
+                self._held[attempt, stream] = text[end:]
+            if self._output.add(attempt, stream, self.redactor.text(text[:end])):
                 self._write_output()
+
+    def _let_go(self, attempt: str) -> None:
+        """Nothing more comes of this attempt: what looked like a secret's beginning was none."""
+        for key in [key for key in self._held if key[0] == attempt]:
+            self._output.add(*key, self.redactor.text(self._held.pop(key)))
+
+    def _masked(self, value: Any) -> Any:
+        return self.redactor.value(plain(value))
 
     def _write_output(self) -> None:
         with self._write(after_end=True):
             pass
 
     def move(self, state: RunState, *, why: str = "") -> None:
-        with self._write() as now:
+        with self._lasting(), self._write() as now:
             if state.ended:
                 raise Broken(f"{state} is an end, and ends are written by end()")
             check_run_move(now.state, state)
             if state == now.state:
                 return
             self._update(now, state=str(state), question=None, wake_at=None)
-            self._log(now, "run.state", state=str(state), was=str(now.state), why=why)
+            self._log(now, "run.state", state=str(state), was=str(now.state), why=self.redactor.text(why))
 
     def take_locks(self, keys: Sequence[str]) -> Mapping[str, str]:
-        with self._write() as now:
+        with self._lasting(), self._write() as now:
             mine, others = self._holders(now.connection, keys)
             if others:
                 self._wanted = list(keys)
@@ -205,6 +237,7 @@ class StoreJournal:
                 rows = [{"key": key, "run": self.run, "since": now.writing.now} for key in new]
                 now.connection.execute(locks.insert(), rows)
                 self._log(now, "lock.taken", keys=new)
+                self._update(now, wanted_since=None)
             self._wanted = ()
             return {}
 
@@ -216,9 +249,9 @@ class StoreJournal:
         return mine, {key: run for key, run in held.items() if key not in mine}
 
     def park(self, state: RunState, question: Mapping[str, Any], wake_at: datetime | None, seen: int) -> bool:
-        asked = plain(dict(question))
+        asked = self._masked(dict(question))
         for_lock = asked.get("kind") == "lock"
-        with self._write() as now:
+        with self._lasting(), self._write() as now:
             if state.ended:
                 raise Broken(f"a run can't wait in {state}, which is an end")
             check_run_move(now.state, state)
@@ -227,19 +260,23 @@ class StoreJournal:
             # Who held the lock may have ended since take_locks, and woke only those that were parked by then.
             if for_lock and not self._holders(now.connection, self._wanted)[1]:
                 return False
-            self._update(now, state=str(state), question=asked, wake_at=wake_at, parked=True,
+            self._update(now, state=str(state), question=asked, wake_at=wake_at, parked=True, node=None,
                          wanted=list(self._wanted) if for_lock else None)  # fmt: skip
+            if for_lock:
+                begun = sa.literal(now.writing.now, Moment())
+                self._update(now, wanted_since=sa.func.coalesce(runs.c.wanted_since, begun))
             self._log(now, "run.parked", state=str(state), was=str(now.state), question=asked,
                       wake_at=stamp(wake_at) if wake_at else None)  # fmt: skip
             return True
 
     def end(self, state: RunState, summary: Mapping[str, Any]) -> None:
-        kept = plain(dict(summary))
-        with self._write() as now:
+        kept = self._masked(dict(summary))
+        with self._lasting(), self._write() as now:
             if not state.ended:
                 raise Broken(f"{state} is no end")
             check_run_move(now.state, state)
-            self._update(now, state=str(state), ended_at=now.writing.now, summary=kept, question=None, wake_at=None)
+            self._update(now, state=str(state), ended_at=now.writing.now, summary=kept, question=None, wake_at=None,
+                         node=None)  # fmt: skip
             self._log(now, "run.ended", state=str(state), was=str(now.state), summary=kept)
             mine = sa.select(locks.c.key).where(locks.c.run == self.run).order_by(locks.c.key)
             freed = now.connection.execute(mine).scalars().all()

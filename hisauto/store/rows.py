@@ -41,6 +41,8 @@ class Submission:
     level: int | None = None
     blobs: Sequence[bytes] = ()
     """Files that the plan pins by SHA-256."""
+    parts: Sequence[tuple[str, str, str]] = ()
+    """Name, version and content's digest of the runbooks in the plan."""
 
 
 @dataclass(frozen=True)
@@ -55,12 +57,24 @@ class Output:
 
 
 @dataclass(frozen=True)
+class Waiter:
+    """A run that waits for locks."""
+
+    run: str
+    since: datetime
+
+
+@dataclass(frozen=True)
 class Lock:
     """A key that a run holds."""
 
     key: str
     run: str
     since: datetime
+    node: str | None
+    """Which drives that run; None: it is parked, or was never claimed again."""
+    waiting: tuple[Waiter, ...] = ()
+    """The runs that want it, too, who has waited longest first."""
 
 
 @dataclass(frozen=True)
@@ -72,6 +86,10 @@ class Node:
     pid: int
     started: datetime
     seen: datetime
+    silent: float
+    """Seconds since then."""
+    drives: tuple[str, ...]
+    """The runs that it has claimed and not let go of."""
 
 
 @dataclass(frozen=True)
@@ -81,7 +99,20 @@ class StoredCheckpoint:
     size: int
     text: str
     at: datetime
-    published_at: datetime | None
+
+
+@dataclass(frozen=True)
+class Published:
+    """What is known of one place where checkpoints are published."""
+
+    size: int = 0
+    """The newest checkpoint that is there covers so many entries."""
+    at: datetime | None = None
+    """When that was known."""
+    failing_since: datetime | None = None
+    """The first of the tries that failed and were not followed by one that didn't."""
+    why: str = ""
+    """Why the last of them failed."""
 
 
 def view_of(row: sa.Row[Any]) -> RunView:

@@ -6,7 +6,7 @@ from datetime import UTC, datetime
 
 import sqlalchemy as sa
 
-REVISION = "0001"
+REVISION = "0003"
 """The newest migration this code knows. Kept here so that opening an up-to-date database needs no alembic."""
 
 
@@ -55,6 +55,8 @@ runs = sa.Table(
     sa.Column("reported_at", Moment, nullable=False),
     sa.Column("ended_at", Moment),
     sa.Column("summary", _JSON, nullable=False),
+    sa.Column("node", sa.Text),  # which drives it; null while nobody does
+    sa.Column("wanted_since", Moment),  # it has waited for locks; null once it has them
     sa.Index("runs_by_state", "state", "created_at"),
     sa.Index("runs_to_drive", "ended_at", "parked", "created_at"),  # nodes ask ten times a second
 )
@@ -140,6 +142,7 @@ nodes = sa.Table(
     sa.Column("pid", sa.Integer, nullable=False),
     sa.Column("started", Moment, nullable=False),
     sa.Column("seen", Moment, nullable=False),
+    sa.Column("beats", sa.BigInteger, nullable=False),  # others watch whether it grows: no clock is compared
 )
 
 audit_entries = sa.Table(
@@ -152,11 +155,15 @@ audit_entries = sa.Table(
     sa.Index("audit_entries_by_run", "run", "seq"),
 )
 
+END, START = 1, 2
+"""Of ``audit_head``: where the log ends; where its entries here begin, if those before were archived."""
+
 audit_head = sa.Table(
     "audit_head",
     metadata,
-    sa.Column("id", sa.Integer, primary_key=True, autoincrement=False),  # always 1
+    sa.Column("id", sa.Integer, primary_key=True, autoincrement=False),  # END or START
     sa.Column("head", _JSON, nullable=False),
+    sa.Column("revision", sa.Text, nullable=False, server_default="0001"),  # of the schema, under the writers' lock
 )
 
 checkpoints = sa.Table(
@@ -165,5 +172,14 @@ checkpoints = sa.Table(
     sa.Column("size", sa.BigInteger, primary_key=True, autoincrement=False),
     sa.Column("text", sa.Text, nullable=False),
     sa.Column("at", Moment, nullable=False),
-    sa.Column("published_at", Moment),
+)
+
+publications = sa.Table(
+    "publications",
+    metadata,
+    sa.Column("place", sa.Text, primary_key=True),
+    sa.Column("size", sa.BigInteger, nullable=False),  # of the newest checkpoint that is there
+    sa.Column("at", Moment),
+    sa.Column("failing_since", Moment),
+    sa.Column("why", sa.Text, nullable=False),
 )

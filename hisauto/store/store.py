@@ -4,47 +4,60 @@ from __future__ import annotations
 
 import hashlib
 import secrets
-from collections.abc import Collection
+from collections.abc import Collection, Mapping
 from datetime import datetime
 from typing import Any
 
 import sqlalchemy as sa
 
 from hisauto.errors import Broken, NotFound, Refused, Superseded, UsageError
-from hisauto.model.run import Attempt, Decision, RunState, RunView
+from hisauto.model.journal import Claimed
+from hisauto.model.run import REVIEW, Attempt, Decision, RunState, RunView
 from hisauto.store.audit_log import AuditLog
+from hisauto.store.comparison import Comparison
 from hisauto.store.database import Writing
 from hisauto.store.journal import StoreJournal
+from hisauto.store.nodes import Nodes
 from hisauto.store.rows import (
     VIEW,
     Lock,
-    Node,
     Output,
     Submission,
+    Waiter,
     attempt_of,
     decision_of,
     decision_to_json,
     view_of,
 )
-from hisauto.store.schema import attempts, blobs, decisions, locks, nodes, outputs, runbook_versions, runs
+from hisauto.store.schema import attempts, blobs, decisions, locks, memos, nodes, outputs, runbook_versions, runs
 from hisauto.store.values import for_log, plain
 from hisauto.store.wake import unpark
 
 _LETTERS = "0123456789abcdefghjkmnpqrstvwxyz"  # none that is misread or misheard for another
 _LISTED = 10  # run ids in a message
 _OPEN = runs.c.ended_at.is_(None)
+_AWAKE = (
+    sa.select(runs.c.id, runs.c.epoch, runs.c.node, nodes.c.beats)
+    .select_from(runs.outerjoin(nodes, runs.c.node == nodes.c.id))
+    .where(_OPEN, ~runs.c.parked)
+    .order_by(runs.c.created_at, runs.c.id)
+)
 
 
-class Store(AuditLog):
+class Store(AuditLog, Nodes):
     """The database of a site. Thread-safe; every method is one transaction of its own."""
 
     @property
     def engine(self) -> sa.Engine:
-        """For the durable engine's own tables beside these."""
+        """To the database itself."""
         return self._database.engine
 
     def close(self) -> None:
         self._database.engine.dispose()
+
+    def compared(self) -> Comparison:
+        """The tables against the log."""
+        return Comparison(self._database)
 
     # ---- a run comes to be
 
@@ -66,7 +79,8 @@ class Store(AuditLog):
         with self._database.write() as writing:
             if writing.connection.execute(sa.select(runs.c.id).where(runs.c.id == run.id)).first():
                 raise Refused(f"there is a run {run.id} already", hint="ask for it again")
-            _keep_version(writing.connection, run)
+            for part in dict.fromkeys([(run.runbook, run.version, run.source_digest), *run.parts]):
+                _keep_version(writing.connection, *part)
             for content in run.blobs:
                 _keep_blob(writing.connection, content)
             fields = {
@@ -109,17 +123,20 @@ class Store(AuditLog):
 
     # ---- a run is driven
 
-    def claim(self, run: str, node: str) -> StoreJournal:
+    def claim(self, run: str, node: str, *, epoch: int | None = None) -> StoreJournal:
         """Drive a run from here on: every older journal of it is superseded.
 
-        Raises ``NotFound``, and ``Superseded`` if the run has ended: there is nothing to drive.
+        Raises ``NotFound``, and ``Superseded`` if the run has ended: there is nothing to drive; also if somebody has
+        claimed it since ``epoch``, where that is given.
         """
         with self._database.write() as writing:
             state, before = _state(writing, run)
             if state.ended:
                 raise Superseded(f"run {run} has ended ({state}): there is nothing to drive")
+            if epoch not in (None, before):
+                raise Superseded(f"run {run} has been claimed by another node")
             epoch = before + 1
-            change = runs.update().where(runs.c.id == run).values(epoch=epoch, parked=False, wanted=None)
+            change = runs.update().where(runs.c.id == run).values(epoch=epoch, node=node, parked=False, wanted=None)
             writing.connection.execute(change)
             writing.log("drive.claimed", run, node, {"epoch": epoch, "node": node})
             return StoreJournal(self._database, writing.connection, run, epoch, node)
@@ -141,14 +158,21 @@ class Store(AuditLog):
                     f"{decision.person} has answered {decision.question} of run {run} already: {before.answer}",
                     hint="a decision can't be taken back; to stop the run, cancel it",
                 )
-            if state.ended:
+            review = decision.question.startswith(REVIEW)
+            if state.ended and not review:
                 raise Refused(f"run {run} has ended ({state}): there is nothing left to decide")
             values = {**vars(decision), "card": plain(dict(decision.card))}
             writing.connection.execute(decisions.insert().values(run=run, **values))
-            writing.connection.execute(runs.update().where(runs.c.id == run).values(inbox=runs.c.inbox + 1))
             writing.log("decision", run, decision.person, plain(decision_to_json(decision)))
-            unpark(writing.connection, run)
+            if not review:  # nothing waits for one
+                writing.connection.execute(runs.update().where(runs.c.id == run).values(inbox=runs.c.inbox + 1))
+                unpark(writing.connection, run)
             return True
+
+    def enter(self, kind: str, person: str, data: Mapping[str, Any]) -> None:
+        """Put a person's word into the log that is about no run."""
+        with self._database.write() as writing:
+            writing.log(kind, None, person, data)
 
     def wake_due(self, now: datetime) -> list[str]:
         """Wake every parked run whose time has come, each in a transaction of its own; the runs woken."""
@@ -163,11 +187,10 @@ class Store(AuditLog):
                     woken.append(run)
         return woken
 
-    def awake(self) -> list[str]:
-        """Runs that somebody should be driving: neither ended nor parked, the oldest first."""
-        query = sa.select(runs.c.id).where(_OPEN, ~runs.c.parked).order_by(runs.c.created_at, runs.c.id)
+    def awake(self) -> dict[str, Claimed]:
+        """Runs that somebody should be driving, neither ended nor parked, the oldest first; who has claimed them."""
         with self._database.read() as connection:
-            return list(connection.execute(query).scalars())
+            return {row.id: Claimed(row.epoch, row.node, row.beats) for row in connection.execute(_AWAKE)}
 
     def open(self) -> bool:
         """Whether any run has not ended yet."""
@@ -239,29 +262,27 @@ class Store(AuditLog):
         with self._database.read() as connection:
             return [decision_of(row) for row in connection.execute(query)]
 
+    def noted(self, prefix: str, run: str | None = None) -> list[tuple[str, str, Any]]:
+        """What drives noted under keys that begin so, of one run or of all: run, key, value."""
+        begins = memos.c.key.startswith(prefix, autoescape=True)
+        query = sa.select(memos.c.run, memos.c.key, memos.c.value).where(begins)
+        with self._database.read() as connection:
+            rows = connection.execute(query.where(memos.c.run == run) if run is not None else query)
+            return [(row.run, row.key, row.value) for row in rows]
+
     def locks(self) -> list[Lock]:
+        """Who holds what, by key, and who waits for it."""
+        columns = (locks.c.key, locks.c.run, locks.c.since, runs.c.node)
+        held = sa.select(*columns).join(runs, runs.c.id == locks.c.run).order_by(locks.c.key)
+        wants = sa.select(runs.c.id, runs.c.wanted_since, runs.c.wanted).where(
+            _OPEN, runs.c.parked, runs.c.wanted.is_not(None)
+        )
         with self._database.read() as connection:
-            rows = connection.execute(sa.select(locks.c.key, locks.c.run, locks.c.since).order_by(locks.c.key))
-            return [Lock(*row) for row in rows]
-
-    # ---- nodes
-
-    def beat(self, node: str, host: str, pid: int) -> None:
-        """Say that a node lives."""
-        with self._database.write() as writing:
-            key = nodes.c.id == node
-            before = writing.connection.execute(sa.select(nodes.c.host, nodes.c.pid).where(key)).first()
-            if before is not None and tuple(before) == (host, pid):
-                writing.connection.execute(nodes.update().where(key).values(seen=writing.now))
-                return
-            writing.connection.execute(nodes.delete().where(key))
-            values = {"id": node, "host": host, "pid": pid, "started": writing.now, "seen": writing.now}
-            writing.connection.execute(nodes.insert().values(values))
-
-    def nodes(self) -> list[Node]:
-        columns = (nodes.c.id, nodes.c.host, nodes.c.pid, nodes.c.started, nodes.c.seen)
-        with self._database.read() as connection:
-            return [Node(*row) for row in connection.execute(sa.select(*columns).order_by(nodes.c.id))]
+            waiting = connection.execute(wants.order_by(runs.c.wanted_since, runs.c.id)).all()
+            return [
+                Lock(*row, tuple(Waiter(each.id, each.wanted_since) for each in waiting if row.key in each.wanted))
+                for row in connection.execute(held)
+            ]
 
 
 def _state(writing: Writing, run: str) -> tuple[RunState, int]:
@@ -271,15 +292,15 @@ def _state(writing: Writing, run: str) -> tuple[RunState, int]:
     return RunState(row.state), row.epoch
 
 
-def _keep_version(connection: sa.Connection, run: Submission) -> None:
+def _keep_version(connection: sa.Connection, name: str, version: str, digest: str) -> None:
     table = runbook_versions
-    key = (table.c.name == run.runbook) & (table.c.version == run.version)
+    key = (table.c.name == name) & (table.c.version == version)
     known = connection.execute(sa.select(table.c.digest).where(key)).scalar()
     if known is None:
-        connection.execute(table.insert().values(name=run.runbook, version=run.version, digest=run.source_digest))
-    elif known != run.source_digest:
+        connection.execute(table.insert().values(name=name, version=version, digest=digest))
+    elif known != digest:
         raise Refused(
-            f"{run.runbook} {run.version} is on record with the content {known}, and this one is {run.source_digest}",
+            f"{name} {version} is on record with the content {known}, and this one is {digest}",
             hint="give the changed runbook a new version",
         )
 

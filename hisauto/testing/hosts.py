@@ -73,9 +73,15 @@ class Folder:
 class Host:
     """Everything that one host remembers. Thread-safe."""
 
-    def __init__(self, name: str, clock: Clock, log: Callable[[str, str, dict[str, Json]], None]) -> None:
-        """``log`` is told host, attempt and values of every action that starts."""
-        self.name, self.clock, self.log = name, clock, log
+    def __init__(
+        self,
+        name: str,
+        clock: Clock,
+        log: Callable[[str, str, dict[str, Json]], None],
+        looked: Callable[[str, str], None],
+    ) -> None:
+        """``log`` is told host, attempt and values of every action that starts, ``looked`` host and key of a look."""
+        self.name, self.clock, self.log, self.looked = name, clock, log, looked
         self.state: dict[str, Json] = {}
         self.silent: set[str] = set()
         """Keys that can't be told: looking at them runs out of time."""
@@ -127,6 +133,11 @@ class Host:
             raise Unreachable(f"{self.name}: no answer")
         self.tick()
 
+    @property
+    def unhit(self) -> list[str]:
+        """Attempts whose fault, or whose last one, never came."""
+        return sorted(attempt for attempt, faults in self._faults.items() if faults)
+
     def next_fault(self, attempt: str) -> Fault:
         """The fault that hits this call."""
         for name in (attempt, attempt.rpartition("#")[0]):
@@ -170,10 +181,20 @@ class Host:
                 if work.shows <= now and not work.applied:
                     work.applied = True
                     if work.effect:
-                        self.state |= work.values
+                        self.take_effect(work)
+
+    def take_effect(self, work: Work) -> None:
+        self.state |= work.values
 
     def look(self, key: str) -> Completed:
         self.tick()
+        self.looked(self.name, key)
         if key in self.silent:
             return Completed(-1, "timeout")
         return Completed(0, "exit", json.dumps({"value": self.state.get(key), "boot": self.boot}).encode())
+
+    def write(self, values: dict[str, Json]) -> Completed:
+        """A canary: it changes something, and keeps no receipt."""
+        self.log(self.name, "look", values)
+        self.state |= values
+        return Completed(0, "exit")

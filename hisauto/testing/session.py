@@ -31,7 +31,8 @@ class MemorySession:
     ) -> Completed:
         with self.host.mutex:
             self.host.reach()
-            return self.host.look(json.loads(script.text)["look"])
+            asked = json.loads(script.text)
+            return self.host.write(asked["set"]) if "set" in asked else self.host.look(asked["look"])
 
     def act(
         self,
@@ -43,34 +44,43 @@ class MemorySession:
         on_output: OnOutput | None = None,
         cancelled: Callable[[], bool] | None = None,
     ) -> Receipt:
+        fault, work, said = self._begin(attempt, epoch, script, place)
+        if said is not None:
+            return said
+        if work is not None and fault.lost != "running":
+            self._wait(work, work.ends, cancelled)
+        self._fail(fault)  # without the mutex: what happens then may drive other runs
+        if fault.lost == "unsent":
+            raise Unreachable(f"{self.host.name}: no answer")
+        if fault.lost or work is None:
+            raise Lost(f"{self.host.name}: the connection broke")
+        with self.host.mutex:
+            return self._said(work)
+
+    def _begin(
+        self, attempt: str, epoch: int, script: Script, place: str | None
+    ) -> tuple[Fault, Work | None, Receipt | None]:
+        """What goes wrong, what has started, and the host's answer where nothing has to be waited for."""
         with self.host.mutex:
             self.host.reach()
+            folder = self.host.folder(self.run)
+            if place is not None and epoch < folder.epoch:  # before the fault: that waits for whoever may act
+                return Fault(), None, Receipt(Fate.refused)
             fault = self.host.next_fault(attempt)
             if fault.lost == "unsent":
-                self._fail(fault)
-                raise Unreachable(f"{self.host.name}: no answer")
-            folder = self.host.folder(self.run)
+                return fault, None, None
             if place is not None and (no := self._barred(epoch, place)):
-                return no
+                return fault, None, no
             if place is not None and attempt in folder.works:
-                return self._said(folder.works[attempt])
+                return fault, None, self._said(folder.works[attempt])
             if fault.no_space:
-                return Receipt(Fate.no_space)
+                return fault, None, Receipt(Fate.no_space)
             if fault.lost == "unstarted":
-                self._fail(fault)
-                raise Lost(f"{self.host.name}: the connection broke")
+                return fault, None, None
             values: dict[str, Any] = json.loads(script.text)["set"]
             work = self.host.start(attempt, values, script.timeout, fault)
             folder.works[attempt if place is not None else f"{attempt} {len(folder.works)}"] = work
-            if fault.lost == "running":
-                self._fail(fault)
-                raise Lost(f"{self.host.name}: the connection broke")
-        self._wait(work, work.ends, cancelled)
-        with self.host.mutex:
-            self._fail(fault)
-            if fault.lost == "answer":
-                raise Lost(f"{self.host.name}: the connection broke")
-            return self._said(work)
+            return fault, work, None
 
     def settle(
         self,
@@ -125,8 +135,15 @@ class MemorySession:
             elif self.clock.monotonic() >= until:
                 break
             else:
-                self.clock.sleep(min(STEP, until - self.clock.monotonic()))
-            self.host.tick()
+                self.clock.sleep(self._pause(until - self.clock.monotonic()))
+            self._tick()
+        self._tick()
+
+    def _pause(self, left: float) -> float:
+        """Seconds until the next look at work that may go on for so many."""
+        return min(STEP, left)
+
+    def _tick(self) -> None:
         self.host.tick()
 
     def _said(self, work: Work) -> Receipt:

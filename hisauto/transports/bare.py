@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import threading
 from collections.abc import Callable
+from contextlib import closing
 from time import monotonic
 from typing import Protocol
 
@@ -43,20 +44,17 @@ class BareSession:
         err = Kept(CAP, on_output and (lambda data: on_output("err", data)))
         deadline = monotonic() + script.timeout
         try:
-            channel = self._live().execute(script.text.encode())
+            with closing(self._live().execute(script.text.encode())) as channel:
+                while (came := channel.receive(0.1)) is not None:
+                    out.add(came[0])
+                    err.add(came[1])
+                    if monotonic() >= deadline:
+                        raise Lost(f"{self._name}: no end after {script.timeout:g} s; it may still be running")
+                    if cancelled and cancelled():
+                        raise Lost(f"{self._name}: left before its end; it may still be running")
+                rc = channel.exit_status()
         except Gone as e:
             raise Lost(f"{self._name}: the connection was lost: {e}") from e
-        try:
-            while (came := channel.receive(0.1)) is not None:
-                out.add(came[0])
-                err.add(came[1])
-                if monotonic() >= deadline:
-                    raise Lost(f"{self._name}: no end after {script.timeout:g} s; it may still be running")
-                if cancelled and cancelled():
-                    raise Lost(f"{self._name}: left before its end; it may still be running")
-            rc = channel.exit_status()
-        finally:
-            channel.close()
         if rc < 0:
             raise Lost(f"{self._name}: the connection was lost in mid-command, or the host gave no exit code")
         return Completed(rc, "exit", bytes(out.data), bytes(err.data), out.truncated or err.truncated)
@@ -100,5 +98,7 @@ class BareSession:
     def _live(self) -> ExitConnection:
         with self._lock:
             if self._connection is None or not self._connection.alive:
+                if self._connection is not None:
+                    self._connection.close()
                 self._connection = self._connect()
             return self._connection

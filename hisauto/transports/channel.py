@@ -22,7 +22,10 @@ class Channel(Protocol):
         """All of it. Raises ``Gone``."""
 
     def receive(self, timeout: float) -> tuple[bytes, bytes] | None:
-        """What has come on output and error: both empty after ``timeout`` seconds of silence, ``None`` at the end."""
+        """What has come on output and error: both empty after ``timeout`` seconds of silence, ``None`` at the end.
+
+        Raises ``Gone`` where the end is known to be none of the process's.
+        """
 
     def close(self) -> None: ...
 

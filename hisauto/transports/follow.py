@@ -9,10 +9,14 @@ from hisauto.model.transport import OnOutput, Receipt
 
 LOOK = 0.5
 """Seconds between two looks at the output."""
+FIRST = 1.0
+"""Seconds until the first: it takes a second shell, which a short act does without."""
 AGAIN = 5.0
 """Seconds until a kill that did not end it is tried again."""
 MOST = 1 << 20
 """Bytes of each stream in one look."""
+REST = 60.0
+"""Seconds for what is left to show once it has ended: what it left behind may write on for ever."""
 
 
 class Follow:
@@ -31,7 +35,7 @@ class Follow:
         self._on_output = on_output
         self._cancelled = cancelled
         self._out = self._err = 0
-        self._next_look = monotonic() + LOOK
+        self._next_look = monotonic() + FIRST
         self._next_kill = 0.0
 
     def tick(self) -> None:
@@ -47,7 +51,8 @@ class Follow:
         if not self._on_output or receipt is None or receipt.completed is None:
             return
         if receipt.completed.truncated:
-            while self._look(1):
+            until = monotonic() + REST
+            while self._look(1) and monotonic() < until:
                 pass
         else:
             self._pass_on(receipt.completed.out[self._out :], receipt.completed.err[self._err :])

@@ -44,6 +44,8 @@ class Shells:
         with self._changed:
             if self._connection is None or not self._connection.alive:
                 self._drop_idle()
+                if self._connection is not None:
+                    self._connection.close()  # dead, but it may hold one to a jump host
                 self._connection = self._connect()
             return self._connection
 
@@ -139,6 +141,11 @@ class Shells:
 
 def _no_shell(name: str, become: str | None, said: str) -> Unreachable:
     why = f": {said}" if said else ""
+    if become is not None and "password is required" in said:
+        return Unreachable(
+            f"{name}: sudo asks for a password to become {become}, and there is nobody to type one",
+            hint=f"in sudoers on that host: LOGIN ALL=({become}) NOPASSWD: /bin/sh, with the login user for LOGIN",
+        )
     if become is not None:
         return Unreachable(
             f"{name}: can't become {become}{why}",

@@ -29,7 +29,13 @@ whole() { # COUNT ARGUMENT...: is the frame complete?
   [ $# = "$count" ] && eval "[ \"\${$#}\" = . ]"
 }
 
-hi_open() { # NONCE RUN NEW-ID .   place BOOT.ID | without WHAT
+foreign() { # NONCE: is the base somebody else's? answered already
+  if [ -L "$HI_BASE" ]; then echo "$1 unusable $HI_BASE is a symbolic link"
+  elif [ -e "$HI_BASE" ] && [ ! -O "$HI_BASE" ]; then echo "$1 unusable $HI_BASE belongs to somebody else"
+  else return 1; fi
+}
+
+hi_open() { # NONCE RUN NEW-ID .   place BOOT.ID | without WHAT (missing here) | unusable WHY (the folder)
   whole 4 "$@" || return
   for tool in setsid flock grep head tail wc ln mv rm mkdir sleep; do
     command -v $tool >/dev/null || { echo "$1 without $tool"; return; }
@@ -37,9 +43,10 @@ hi_open() { # NONCE RUN NEW-ID .   place BOOT.ID | without WHAT
   [ -n "$HI_PROC" ] || { echo "$1 without /proc"; return; }
   finder || { echo "$1 without a-grep-for-binary-files"; return; }
   D=$HI_BASE/$2
-  mkdir -p "$D" 2>/dev/null
-  if [ ! -O "$HI_BASE" ] || [ -L "$HI_BASE" ]; then echo "$1 without a-folder-of-its-own $HI_BASE"; return; fi
-  {
+  foreign "$1" && return
+  why=$(mkdir -p "$D" 2>&1)
+  foreign "$1" && return # someone may have been quicker
+  [ -d "$D" ] && why=$({
     [ -s "$D/epoch" ] || printf '%20s\n' 0 >>"$D/epoch"
     : >>"$D/lock"
     if [ ! -s "$D/id" ]; then
@@ -47,9 +54,9 @@ hi_open() { # NONCE RUN NEW-ID .   place BOOT.ID | without WHAT
       echo "$3" >"$D/id.$3" && ln "$D/id.$3" "$D/id" # atomic: two who open at once agree
       rm -f "$D/id.$3"
     fi
-  } 2>/dev/null
+  } 2>&1)
   if { read -r id <"$D/id" && [ -s "$D/epoch" ]; } 2>/dev/null; then echo "$1 place $HI_BOOT.$id"
-  else echo "$1 without room-or-rights $D"; fi
+  else echo "$1 unusable" $why; fi
 }
 
 lock() { # NONCE RUN EPOCH -> D, ID, the lock on descriptor 9; false: answered already
@@ -146,12 +153,13 @@ hi_tail() { # NONCE RUN ATTEMPT OUT-OFFSET ERR-OFFSET MOST .   what was written 
   echo "$1 whole"
 }
 
-hi_probe() { # NONCE MARK BACKSTOP inline|file SCRIPT .   pid, its raw output, end RC; the nonce closes both streams
+hi_probe() { # NONCE MARK BACKSTOP inline|file SCRIPT .   begun, its raw output, somewhere in it pid PID, end RC
   whole 6 "$@" || return
   file=${TMPDIR:-/tmp}/.hisauto.$2
   if [ "$4" = file ] && ! (set -C; printf '%s\n' "$5" >"$file") 2>/dev/null; then
     rm -f "$file"; echo "$1 nospace"; return
   fi
+  echo "$1 begun"
   (
     umask "$HI_UMASK"
     export HISAUTO_ATTEMPT="$2;" # the mark is not the nonce: what runs here can't close the stream
@@ -168,13 +176,13 @@ $HISAUTO_SCRIPT"'
     exec "$@"
   ) &
   pid=$!
-  echo "$1 pid $pid"
+  echo "$1 pid $pid" # a quick command has written, or even ended, before this
   wait $pid 2>/dev/null
   rc=$?
   kill -KILL -$pid 2>/dev/null
   if [ "$4" = file ]; then rm -f "$file"; fi
   echo "$1 end $rc"
-  echo "$1" >&2
+  echo "$1" >&2 # the nonce closes both streams
 }
 
 hi_end() { # NONCE MARK PID GRACE .   ended | running
@@ -197,10 +205,9 @@ hi_forget() { # NONCE RUN EPOCH NEW-ID .   at the run's end; while anything is a
   whole 5 "$@" || return
   lock "$1" "$2" "$3" || return
   for d in "$D"/a.*; do
+    finished "$d" && continue # first: looking for carriers reads every process's environment
     { read -r pid start boot <"$d/pid"; } 2>/dev/null || continue
-    if alive "$pid" "$start" || carriers "$ID/${d##*/a.}"; then
-      finished "$d" || { exec 9>&-; echo "$1 kept"; return; }
-    fi
+    if alive "$pid" "$start" || carriers "$ID/${d##*/a.}"; then exec 9>&-; echo "$1 kept"; return; fi
   done
   # A new id: whoever asks for one of these attempts later hears `moved`, not `none`.
   if { echo "$4" >"$D/id.new" && mv "$D/id.new" "$D/id"; } 2>/dev/null; then rm -rf "$D"/a.* "$D"/void.*; fi

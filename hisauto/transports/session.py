@@ -11,22 +11,23 @@ from time import monotonic
 from typing import Literal, cast
 from urllib.parse import quote as percent
 
-from hisauto.errors import Invalid, Unreachable
+from hisauto.errors import Invalid, Refused, Unreachable
 from hisauto.model.transport import Completed, Fate, Lost, OnOutput, Receipt, Script
 from hisauto.transports.channel import Connection, Gone
 from hisauto.transports.follow import Follow
 from hisauto.transports.pool import Shells
-from hisauto.transports.shell import BOOT_FILE, Kept, Reply, Shell, nonce, quote
+from hisauto.transports.shell import BOOT_FILE, Kept, Reply, Shell, nonce, number, quote
 
 CAP = 8 << 20
 """Bytes of each stream that a result keeps."""
-GRACE = 2
+GRACE = 1
 """Seconds between TERM and KILL."""
 ANSWER = 60.0
 """Seconds that a host may take for an answer that needs no waiting."""
 INLINE = 100_000
 """Bytes of a probe's script that go through its environment (Linux: 128 KiB a string); longer ones need a file."""
 
+_PLACE = re.compile(r"[!-~]{1,200}")
 _WORDS = {"nospace": Fate.no_space, "without": Fate.no_receipts}
 
 
@@ -60,6 +61,15 @@ class ShellSession:
         with self._shells.take(become) as shell, self._sent("opening its receipts"):
             token = shell.call("open", self._folder, nonce())
             reply = shell.reply(token, monotonic() + ANSWER)
+            if reply.word not in ("place", "without", "unusable") or (
+                reply.word == "place" and not _PLACE.fullmatch(reply.text)
+            ):
+                raise Gone(f"the host answered {reply.word[:40]!r}")
+        if reply.word == "unusable":
+            raise Refused(
+                f"{self.name}: no receipt can be kept there, so nothing was started: {reply.text}",
+                hint="make the folder writable for the login user, or name another in the variable hisauto_receipts",
+            )
         place = reply.text if reply.word == "place" else None
         self._places[become] = (connection, place)
         return place
@@ -85,10 +95,14 @@ class ShellSession:
             token = shell.call(
                 "probe", mark, math.ceil(limit) + self._grace + 15, "inline" if len(text) < INLINE else "file", text
             )
-            reply = shell.reply(token, monotonic() + ANSWER)
-            if reply.word == "pid":
-                pid, deadline = reply.rest[0], monotonic() + limit
+            word = shell.reply(token, monotonic() + ANSWER).word
+            if word == "begun":
+                # A quick command writes before the shell has said its pid.
+                (pid,) = shell.reply(token, monotonic() + ANSWER, before=(out, err)).fields(1)
+                deadline = monotonic() + limit
                 rc = shell.raw(token, out, err, deadline + self._grace + ANSWER, tick)
+            elif word != "nospace":
+                raise Gone(f"the host answered {word[:40]!r}")
         if not pid:
             raise Unreachable(f"{self.name}: no room for the script in the host's temporary folder; nothing ran")
         return Completed(rc, how, bytes(out.data), bytes(err.data), out.truncated or err.truncated)
@@ -115,7 +129,7 @@ class ShellSession:
             reply = shell.reply(token, monotonic() + ANSWER)
             if reply.word == "started":
                 reply = shell.reply(token, monotonic() + limit + self._grace + ANSWER, follow.tick)
-            receipt = None if reply.word == "exists" else self._receipt(shell, token, reply, script.become)
+            receipt = None if reply.word == "exists" else self._receipt(shell, token, reply, script.become, self._cap)
             follow.finish(receipt)
         if receipt is None:  # claimed before: say what became of it
             return self.settle(attempt, epoch, place, become=script.become)
@@ -168,7 +182,7 @@ class ShellSession:
             )
             deadline = monotonic() + self._grace + ANSWER
             reply = shell.reply(token, deadline, follow.tick if follow else None)
-            receipt = self._receipt(shell, token, reply, become)
+            receipt = self._receipt(shell, token, reply, become, cap)
             if follow:
                 follow.finish(receipt)
             return receipt
@@ -187,7 +201,8 @@ class ShellSession:
                 token = shell.call("tail", self._folder, file_name(attempt), out, err, most)
                 deadline = monotonic() + ANSWER
                 reply = shell.reply(token, deadline)
-                return shell.streams(token, int(reply.rest[0]), int(reply.rest[1]), deadline)
+                counts = [number(text, most) for text in reply.fields(2)]
+                return shell.streams(token, counts[0], counts[1], deadline)
 
         def kill() -> None:
             self._settle(attempt, epoch, place, become, 0, True, None)
@@ -200,16 +215,19 @@ class ShellSession:
             if shell.reply(token, monotonic() + self._grace + ANSWER).word != "ended":
                 raise Gone("it could not be ended")
 
-    def _receipt(self, shell: Shell, token: str, reply: Reply, become: str | None) -> Receipt:
+    def _receipt(self, shell: Shell, token: str, reply: Reply, become: str | None, cap: int) -> Receipt:
         if reply.word == "finished":
-            rc, how, same, cut, out, err = reply.rest
-            data = shell.streams(token, int(out), int(err), monotonic() + ANSWER)
+            rc, how, same, cut, out, err = reply.fields(6)
+            if how not in ("exit", "timeout", "killed"):
+                raise Gone(f"the host answered that it ended by {how[:40]!r}")
             kind = cast(Literal["exit", "timeout", "killed"], how)
-            return Receipt(Fate.finished, Completed(int(rc), kind, *data, truncated=cut == "1"), same_boot=same == "1")
+            code, same_boot, truncated = number(rc, 255), number(same, 1) == 1, number(cut, 1) == 1
+            data = shell.streams(token, number(out, cap), number(err, cap), monotonic() + ANSWER)
+            return Receipt(Fate.finished, Completed(code, kind, *data, truncated=truncated), same_boot=same_boot)
         try:
             fate = _WORDS.get(reply.word) or Fate(reply.word)
         except ValueError:
-            raise Gone(f"the host answered {reply.word!r}") from None
+            raise Gone(f"the host answered {reply.word[:40]!r}") from None
         if fate is Fate.moved:
             self._places.pop(become, None)  # ours may be the one that is out of date
         return Receipt(fate, why=reply.text)

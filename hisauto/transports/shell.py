@@ -6,6 +6,7 @@ nonce on both streams; the host's side is ``receipts.sh`` and ``worker.sh``.
 
 from __future__ import annotations
 
+import re
 import secrets
 import time
 from collections.abc import Callable
@@ -17,6 +18,12 @@ from hisauto.transports.channel import Channel, Gone, NoShell
 
 NOISE = 1 << 20
 """Bytes of a login shell's own output that are passed over before the shell answers."""
+LINE = 1 << 16
+"""Bytes of one line of answer. A host that says more is no host of ours."""
+ROOM = 4 << 20
+"""Bytes of a stream that may wait while something else is read."""
+TOLD = 1 << 12
+"""Bytes at the end of what came instead of a shell that are looked through for the reason."""
 
 Stream = Literal["out", "err"]
 Tick = Callable[[], None]
@@ -57,6 +64,19 @@ class Reply:
     def text(self) -> str:
         return " ".join(self.rest)
 
+    def fields(self, count: int) -> tuple[str, ...]:
+        """Exactly so many words. Raises ``Gone``: what answers is not what we sent there."""
+        if len(self.rest) != count:
+            raise Gone(f"the host answered {self.word[:40]!r} with {len(self.rest)} words, not {count}")
+        return self.rest
+
+
+def number(text: str, most: int) -> int:
+    """A number that a host said, from 0 to ``most``. Raises ``Gone`` for anything else: it may be a lie."""
+    if not re.fullmatch("[0-9]{1,15}", text) or int(text) > most:
+        raise Gone(f"the host answered {text[:40]!r}, and not a number up to {most}")
+    return int(text)
+
 
 class Kept:
     """The beginning of a stream, up to a limit; the rest is counted out."""
@@ -91,13 +111,15 @@ class Shell:
                 + b'echo "%b ready $$ $HI_BORN"; echo "%b" >&2\n' % (ready.encode(), ready.encode())
             )
             deadline = time.monotonic() + patience
-            self._until("out", f"{ready} ready ".encode(), deadline, out)
-            pid, born = self._line(deadline).split()
-            self._until("err", f"{ready}\n".encode(), deadline, err)
+            self._until(f"{ready} ready ".encode(), f"{ready}\n".encode(), deadline, out, err)
+            pid, born = Reply("ready", tuple(self._line(deadline).split())).fields(2)
+            while not self._drain("err", f"{ready}\n".encode(), err):
+                self._fill(deadline)
         except Gone:
-            said = err.data + self._buffers["err"] + out.data + self._buffers["out"] + self._last_words()
+            came = err.data, self._buffers["err"], out.data, self._buffers["out"], self._last_words()
+            said = b"".join(text[-TOLD:] for text in came)
             channel.close()
-            raise NoShell(" ".join(said.decode(errors="replace").split())[-300:]) from None
+            raise NoShell(" ".join(said[-TOLD:].decode(errors="replace").split())[-300:]) from None
         self.process = (pid, born)
         """Pid and start time of the shell on the host."""
 
@@ -108,16 +130,22 @@ class Shell:
         self._channel.send(b" ".join([f"hi_{function} {token}".encode(), *words, b".\n"]))
         return token
 
-    def reply(self, token: str, deadline: float, tick: Tick | None = None) -> Reply:
-        """The next line of answer. ``tick`` is called about every tenth of a second while there is none."""
-        self._until("out", f"{token} ".encode(), deadline, Kept(0), tick)
+    def reply(
+        self, token: str, deadline: float, tick: Tick | None = None, before: tuple[Kept, Kept] | None = None
+    ) -> Reply:
+        """The next line of answer. ``tick`` is called about every tenth of a second while there is none.
+
+        ``before`` gets what comes ahead of it on both streams; without, that is nobody's and is dropped.
+        """
+        out, err = before or (Kept(0), Kept(0))
+        self._until(f"{token} ".encode(), f"{token}\n".encode(), deadline, out, err, tick)
         word, *rest = self._line(deadline).split() or [""]
         return Reply(word, tuple(rest))
 
     def streams(self, token: str, out: int, err: int, deadline: float) -> tuple[bytes, bytes]:
         """Two counted pieces and the line that closes them."""
         while len(self._buffers["out"]) < out + err:
-            self._fill(deadline)
+            self._fill(deadline, room=out + err + ROOM)
         both = self._take("out", out + err)
         if self._line(deadline) != f"{token} whole":  # someone else wrote to our stream: nothing in it can be trusted
             raise Gone("the answer was mixed with other output")
@@ -129,7 +157,7 @@ class Shell:
         rc: int | None = None
         while True:
             if rc is None and self._drain("out", end, out):
-                rc = int(self._line(deadline))
+                rc = number(self._line(deadline), 255)
             if self._drain("err", mark, err, keep=rc is None) and rc is not None:
                 return rc
             self._fill(deadline, tick)
@@ -141,10 +169,10 @@ class Shell:
         """Why there is no shell, in the words of whatever ended instead of starting one."""
         words, deadline = b"", time.monotonic() + 1.0
         while time.monotonic() < deadline and (came := self._channel.receive(0.2)) is not None:
-            words += came[1] + came[0]
+            words = (words + came[1] + came[0])[-NOISE:]
         return words
 
-    def _fill(self, deadline: float, tick: Tick | None = None) -> None:
+    def _fill(self, deadline: float, tick: Tick | None = None, room: int = ROOM) -> None:
         left = deadline - time.monotonic()
         if left <= 0:
             raise Gone("no answer in time")
@@ -153,6 +181,8 @@ class Shell:
             raise Gone("the shell ended")
         self._buffers["out"] += came[0]
         self._buffers["err"] += came[1]
+        if max(map(len, self._buffers.values())) > room:
+            raise Gone("the host says more than it was asked for")
         if tick:
             tick()
 
@@ -165,15 +195,19 @@ class Shell:
             self._take(stream, len(mark))
         return at >= 0
 
-    def _until(self, stream: Stream, mark: bytes, deadline: float, sink: Kept, tick: Tick | None = None) -> None:
-        while not self._drain(stream, mark, sink):
-            if sink.truncated and sink.data:
-                raise Gone("too much output before the answer")
+    def _until(
+        self, mark: bytes, aside: bytes, deadline: float, out: Kept, err: Kept, tick: Tick | None = None
+    ) -> None:
+        """Up to a mark on the output; what comes beside it, on the other stream, waits nowhere but behind its own."""
+        while not self._drain("out", mark, out):
+            self._drain("err", aside, err, keep=True)
             self._fill(deadline, tick)
 
     def _line(self, deadline: float) -> str:
-        while (at := self._buffers["out"].find(b"\n")) < 0:
+        while (at := self._buffers["out"].find(b"\n")) < 0 and len(self._buffers["out"]) <= LINE:
             self._fill(deadline)
+        if not 0 <= at <= LINE:
+            raise Gone("the host's answer has no end")
         return self._take("out", at + 1)[:-1].decode(errors="replace")
 
     def _take(self, stream: Stream, count: int) -> bytes:

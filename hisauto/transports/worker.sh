@@ -38,21 +38,29 @@ carriers() { # MARK -> PIDS, the live processes that carry it; false: none
   [ -n "$PIDS" ]
 }
 
-signal() { # NAME PID...: to each and to its process group, but never to our own group
+signal() { # NAME PID...: once to each one's process group; within our own group to each alone
   s=$1; shift
-  born $$; own=$GROUP
+  born $$; own=$GROUP told=" "
   for p; do
     born "$p" || continue
-    [ "$GROUP" = "$own" ] || kill "-$s" "-$GROUP"
-    kill "-$s" "$p"
+    case "$own $told" in
+      "$GROUP "*) kill "-$s" "$p" ;;
+      *" $GROUP "*) ;; # a second TERM would run its trap again
+      *) kill "-$s" "-$GROUP"; told="$told$GROUP " ;;
+    esac
   done 2>/dev/null
+}
+
+uptime() { # -> NOW, in hundredths of a second since boot
+  read -r NOW _ </proc/uptime
+  NOW=$((${NOW%.*} * 100 + 1${NOW#*.} - 100)) # never 08, which would be octal
 }
 
 end_carriers() { # MARK GRACE: TERM, GRACE seconds, then KILL until nothing is left; false: something is
   carriers "$1" || return 0
+  uptime; kill_at=$((NOW + $2 * 100))
   signal TERM $PIDS
-  i=0
-  while carriers "$1" && [ $i -lt $(($2 * 20)) ]; do nap; i=$((i + 1)); done
+  while carriers "$1" && [ $NOW -lt $kill_at ]; do nap; uptime; done # a look at every process takes its time, too
   i=0
   while carriers "$1"; do
     [ $i -lt 100 ] || return 1
@@ -83,7 +91,7 @@ work() { # FOLDER LIMIT GRACE MARK UMASK BOOT
   ) &
   script=$!
   (
-    trap '[ $! = $script ] || kill $!; exit' TERM
+    trap '[ $! = $script ] || kill -KILL $!; exit' TERM # dash's child loses a TERM that comes before its exec
     sleep "$2" &
     wait $!
     trap '' TERM

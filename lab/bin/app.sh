@@ -3,27 +3,24 @@
 set -eu
 top=$(cd "$(dirname "$(readlink -f "$0")")/.." && pwd -P)
 . "$top/etc/lab.env"
-pidfile=$top/run/app.pid ledger=$top/log/registrations.jsonl
+. "$top/bin/app-here" # how this kind of host runs it: ledger, running, start_it, end_it SIGNAL, as_service
 
-# the service holds a lock on its pid file as long as it lives: no stale pid is ever believed
-running() { [ -e "$pidfile" ] && ! flock -n "$pidfile" true; }
 start() {
-  local i
+  local end=$((SECONDS + 20))
   running && return
-  PYTHONPATH=$lab/lib PGPASSFILE=$top/home/.pgpass setsid "$python" -s -m lab.service "$host" "$address" "$address_lb1" \
-    "$pidfile" "$ledger" >>"$top/log/app.log" 2>&1 </dev/null &
-  for ((i = 0; i < 500; i++)); do
+  start_it
+  while [ "$SECONDS" -lt "$end" ]; do
     curl -s -o /dev/null -m 2 "http://$address:$http_port/live" && return
     sleep 0.02
   done
-  echo "app: does not answer; see $top/log/app.log" >&2
+  echo "app: does not answer" >&2
   exit 1
 }
 end() {
-  local i
+  local end=$((SECONDS + 20))
   running || return 0
-  kill "-$1" "$(cat "$pidfile")"
-  for ((i = 0; i < 500; i++)); do running || return 0; sleep 0.02; done
+  end_it "$1"
+  while [ "$SECONDS" -lt "$end" ]; do running || return 0; sleep 0.02; done
   echo "app: does not end" >&2
   exit 1
 }
@@ -33,6 +30,6 @@ case ${1:-} in
   kill) end KILL ;;
   restart) end TERM; start ;;
   status) if running; then echo running; else echo stopped; exit 3; fi ;;
-  ledger) PYTHONPATH=$lab/lib PGPASSFILE=$top/home/.pgpass exec "$python" -s -m lab.ledger "$ledger" "$address_lb1" ;;
+  ledger) as_service lab.ledger "$ledger" "$address_lb1" ;;
   *) sed -n 2p "$0" >&2; exit 2 ;;
 esac

@@ -14,7 +14,7 @@ try:
     line.sendall(sys.argv[2].encode() + b"\n")
     sys.stdout.write(b"".join(iter(lambda: line.recv(65536), b"")).decode())
 except OSError as error:
-    sys.exit(f"haproxy does not answer: {error}")' "$top/run/haproxy.sock" "$1"
+    sys.exit(f"haproxy does not answer: {error}")' "${haproxy_socket:-$top/run/haproxy.sock}" "$1"
 }
 if [ "${1:-}" = --ask ]; then ask "$2"; exit; fi
 server=${1:-}

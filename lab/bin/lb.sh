@@ -3,15 +3,9 @@
 set -eu
 top=$(cd "$(dirname "$(readlink -f "$0")")/.." && pwd -P)
 . "$top/etc/lab.env"
-run=$top/run
-config=(-f "$top/etc/haproxy.cfg" -f "$top/etc/his_db.cfg")
+. "$top/bin/lb-here" # how this kind of host runs it: state, config, master, stopped, *_it
 
 ask() { "$top/bin/haproxy-set" --ask "$1"; }
-master() { # the pid file is only believed while that process has it as an argument
-  local pid
-  pid=$(cat "$run/haproxy.pid" 2>/dev/null) && tr '\0' ' ' <"/proc/$pid/cmdline" 2>/dev/null | grep -qF "$run/haproxy.pid" &&
-    echo "$pid"
-}
 workers() { pgrep -d ' ' -P "$1" -x haproxy; }
 until_true() { # SECONDS COMMAND…
   local i n=$1
@@ -25,25 +19,23 @@ replaced() { # MASTER OLD: it has workers, and none of the old ones
   local now
   now=$(workers "$1") && [ -z "$(comm -12 <(tr ' ' '\n' <<<"$now" | sort) <(tr ' ' '\n' <<<"$2" | sort))" ]
 }
-stopped() { [ -z "$(pgrep -f "haproxy.*$run/haproxy.pid")" ]; }
 
 case ${1:-} in
   start)
     if ! master >/dev/null; then
-      rm -f "$run/haproxy.sock"
-      : >"$run/servers.state"
-      setsid /usr/sbin/haproxy -W -p "$run/haproxy.pid" "${config[@]}" >>"$top/log/haproxy.log" 2>&1 </dev/null &
+      : >"$state"
+      start_it
     fi
     until_true 5 up ;;
   stop)
-    if pid=$(master); then kill -TERM "$pid"; until_true 5 stopped; fi ;;
-  kill) pkill -KILL -f "haproxy.*$run/haproxy.pid" || true; until_true 5 stopped ;;
+    if pid=$(master); then stop_it "$pid"; until_true 5 stopped; fi ;;
+  kill) kill_it; until_true 5 stopped ;;
   status) if up; then echo running; else echo stopped; exit 3; fi ;;
   reload) # ends when the new worker serves and the old one, with its sessions, is gone
     /usr/sbin/haproxy -c -q "${config[@]}"
     pid=$(master) || { echo "lb: HAProxy is not running" >&2; exit 1; }
     old=$(workers "$pid")
-    ask 'show servers state' >"$run/servers.state" # a reload would forget who is drained
+    ask 'show servers state' >"$state" # a reload would forget who is drained
     kill -USR2 "$pid"
     until_true 5 replaced "$pid" "$old" ;;
   server) ask "show servers state ${2:?which backend}" | awk '/^[0-9]+ / && NF > 18 { print $4, $5 ":" $19 }' ;;

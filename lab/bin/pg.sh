@@ -6,7 +6,7 @@ top=$(cd "$(dirname "$(readlink -f "$0")")/.." && pwd -P)
 . "$top/etc/lab.env"
 PATH=$pg_bin:$PATH
 export PGPASSFILE=$top/home/.pgpass PGCONNECT_TIMEOUT=3
-data=$top/data fence=$top/etc/pg.fenced log=$top/log/postgres.log
+. "$top/bin/pg-here" # how this kind of host runs it: data, passfile, as_postgres, *_it, fenced, synced
 
 refuse() { echo "pg: refused: $*" >&2; exit 3; }
 conn() { local a=address_$1; echo "host=${!a:?no such host: $1} port=$port user=$2 dbname=postgres"; }
@@ -27,10 +27,10 @@ need_primary() {
   [ "$(sql "$1" 'select pg_is_in_recovery()')" = f ] || refuse "$1 is not a primary"
 }
 start() {
-  [ ! -e "$fence" ] || refuse "fenced; 'pg unfence' lifts it"
-  running || pg_ctl -D "$data" -l "$log" -s -w -t 30 start 9>&-
+  ! fenced || refuse "fenced; 'pg unfence' lifts it"
+  running || start_it
 }
-stop() { if running; then pg_ctl -D "$data" -m fast -s -w -t 30 stop; fi; }
+stop() { if running; then stop_it; fi; }
 kill_all() {
   local left tries=0
   while left=$(pids); [ -n "$left" ]; do
@@ -40,10 +40,10 @@ kill_all() {
   done
 }
 follow() { # whom to follow is this host's own matter, so nothing of what a copy brought along stays
-  cat >"$data/postgresql.auto.conf" <<CONF
-primary_conninfo = '$(conn "$1" repl) passfile=$PGPASSFILE application_name=$host connect_timeout=3'
+  as_postgres tee "$data/postgresql.auto.conf" >/dev/null <<CONF
+primary_conninfo = '$(conn "$1" repl) passfile=$passfile application_name=$host connect_timeout=3'
 CONF
-  touch "$data/standby.signal"
+  as_postgres touch "$data/standby.signal"
 }
 setting() { sql "$1" "alter system set synchronous_standby_names = '$2'"; sql "$1" 'select pg_reload_conf()' >/dev/null; }
 wait_for() { # SECONDS QUERY: until it answers t
@@ -65,30 +65,32 @@ case ${1:-} in
   start) start ;;
   stop) stop ;;
   kill) kill_all ;;
-  fence) touch "$fence"; kill_all ;;
-  unfence) rm -f "$fence" ;;
-  status) if running; then echo running; else echo stopped; [ ! -e "$fence" ] || echo fenced; exit 3; fi ;;
+  fence) fence_it; kill_all ;;
+  unfence) unfence_it ;;
+  status) if running; then echo running; else echo stopped; ! fenced || echo fenced; exit 3; fi ;;
   role) role ;;
   lag) sql "$host" "select application_name, state, sync_state, pg_wal_lsn_diff(pg_current_wal_lsn(), replay_lsn)
                     from pg_stat_replication" ;;
   promote)
-    [ ! -e "$fence" ] || refuse "fenced; 'pg unfence' lifts it"
+    ! fenced || refuse "fenced; 'pg unfence' lifts it"
     if [ "$(role)" != primary ]; then
       setting "$host" '' # it will have no standby to wait for
-      pg_ctl -D "$data" -s -w -t 60 promote
+      as_postgres pg_ctl -D "$data" -s -w -t 60 promote
     fi ;;
   clone)
     need_primary "$2"
     ! running || refuse "PostgreSQL runs here; stop it first"
     rm -rf "$data"
-    pg_basebackup -d "$(conn "$2" repl)" -D "$data" -X stream -c fast --no-sync
-    follow "$2" ;;
+    as_postgres pg_basebackup -d "$(conn "$2" repl)" -D "$data" -X stream -c fast --no-sync
+    follow "$2"
+    synced ;;
   rewind)
     need_primary "$2"
     stop
     sql "$2" checkpoint # so that the source's control file shows its new timeline
-    pg_rewind -D "$data" --source-server="$(conn "$2" repl)" --no-sync
-    follow "$2" ;;
+    as_postgres pg_rewind -D "$data" --source-server="$(conn "$2" repl)" $config_file --no-sync
+    follow "$2"
+    synced ;;
   sync)
     if [ "$2" = none ]; then
       setting "$host" ''

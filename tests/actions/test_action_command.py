@@ -52,7 +52,7 @@ def test_script(kind: str, given_: object, text: str) -> None:
     action = ACTIONS[kind]
     fields = action.fields.model_validate({action.scalar: given_})
     for purpose in ("look", "change"):
-        call = action.call(fields, HERE, purpose)  # type: ignore[arg-type]  # mypy forgets the literals
+        call = action.call(fields, HERE, purpose)
         assert (call.script.text, call.on, dict(call.script.env)) == (text, "host", {})
 
 

@@ -170,7 +170,7 @@ def test_refused(refused_port: int, host: str, purpose: Purpose) -> None:
 def test_silence_is_not_evidence(kind: str, request: pytest.FixtureRequest) -> None:
     url = f"http://127.0.0.1:{request.getfixturevalue(kind)}/"
     for purpose in ("look", "change"):
-        seen = do("http", {"url": url, "timeout": "0.5s"}, HERE, purpose)  # type: ignore[arg-type]
+        seen = do("http", {"url": url, "timeout": "0.5s"}, HERE, purpose)
         assert (seen.known, dict(seen.values)) == (False, {})
         assert "curl: (28)" in seen.why
 

@@ -23,37 +23,14 @@ from hisauto.model.transport import Completed, Fate
 from hisauto.transports.local import LocalTransport
 
 from .peers import ACTIONS, Sshd, command_lines, do, execute, until
+from .plays import LOCAL, SET, role, site, ssh_vars
 
 ROLE = ACTIONS["role"]
-LOCAL = {"ansible_connection": "local", "ansible_python_interpreter": "/usr/bin/python3"}
-
-SET = """
-- name: Write
-  ansible.builtin.lineinfile: {line: "{{ text }}", path: "{{ path }}", create: true, mode: "0600"}
-  no_log: "{{ hide | default(false) }}"
-"""
 
 
 @pytest.fixture
 def place(tmp_path: Path) -> Place:
     return site(tmp_path, LOCAL)
-
-
-def site(top: Path, vars: dict[str, object]) -> Place:
-    (top / "inventory").mkdir()
-    (top / "inventory" / "hosts.json").write_text(json.dumps({"all": {"hosts": {"h1": vars, "h2": vars}}}))
-    (top / "files").mkdir()
-    return Place("h1", vars, {"h1": vars}, (top / "inventory",), top / "files", top / "work" / "3[h1]#1")
-
-
-def role(place: Place, tasks: str, **defaults: str) -> None:
-    """Write the role ``it``."""
-    folder = place.files / "roles" / "it"
-    (folder / "tasks").mkdir(parents=True)
-    (folder / "tasks" / "main.yml").write_text(tasks)
-    if defaults:
-        (folder / "vars").mkdir()
-        (folder / "vars" / "main.yml").write_text(json.dumps(defaults))
 
 
 def apply(place: Place, purpose: Purpose = "change", **vars: object) -> Observation:
@@ -266,16 +243,6 @@ def test_under_a_receipt(place: Place, tmp_path: Path) -> None:
             assert ROLE.read(fields, receipt.completed, "change").values["changed"] == 2
     finally:
         transport.close()
-
-
-def ssh_vars(sshd: Sshd) -> dict[str, object]:
-    return {
-        "ansible_host": "127.0.0.1",
-        "ansible_port": sshd.port,
-        "ansible_user": sshd.user,
-        "ansible_ssh_private_key_file": str(sshd.key),
-        "ansible_python_interpreter": "/usr/bin/python3",
-    }
 
 
 def test_over_ssh(sshd: Sshd, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:

@@ -6,6 +6,7 @@ import os
 import subprocess
 import threading
 from pathlib import Path
+from typing import Any
 
 import pytest
 from pydantic import ValidationError
@@ -17,10 +18,15 @@ from hisauto.model.transport import Completed
 from .peers import ACTIONS, Postgres, command_lines, do, execute, until
 
 SQL = ACTIONS["sql"]
+Vars = dict[str, Any]
 FIXED = {"LC_ALL": "C", "PGAPPNAME": "hisauto", "PGCLIENTENCODING": "UTF8", "PGCONNECT_TIMEOUT": "3", "PGTZ": "UTC"}
-DB1 = {"pg_host": "127.0.77.1", "pg_port": 5433, "pg_user": "probe", "pg_database": "his", "pg_passfile": "/k/pass"}
+DB1: Vars = {
+    "pg_host": "127.0.77.1", "pg_port": 5433, "pg_user": "probe", "pg_database": "his", "pg_passfile": "/k/pass",
+}  # fmt: skip
 ENV1 = {"PGHOST": "127.0.77.1", "PGPORT": "5433", "PGUSER": "probe", "PGDATABASE": "his", "PGPASSFILE": "/k/pass"}
-ALL = {"db1": DB1, "db2": {"ansible_host": "10.0.0.2"}, "db3": {"pg_host": "/run/postgresql"}, "app1": {}}
+ALL: dict[str, Vars] = {
+    "db1": DB1, "db2": {"ansible_host": "10.0.0.2"}, "db3": {"pg_host": "/run/postgresql"}, "app1": {},
+}  # fmt: skip
 
 LOOK = """exec psql -XAtqw -v ON_ERROR_STOP=1 <<'HISAUTO_END'
 begin read only;
@@ -114,7 +120,7 @@ def test_types_are_the_same_on_every_path(pg: Postgres) -> None:
     want = {f"c{i}": value for i, (_, value) in enumerate(TYPES)}
     for place in (pg.place(), pg.place(pg_host=str(pg.folder)), pg.place(sql_via="direct")):
         for purpose in ("look", "change"):
-            seen = do("sql", query, place, purpose)  # type: ignore[arg-type]
+            seen = do("sql", query, place, purpose)
             assert seen.known, seen.why
             assert seen.values["row"] == want
             assert [type(v) for v in seen.values["row"].values()] == [type(v) for v in want.values()]
@@ -147,7 +153,7 @@ def test_a_query_is_only_a_query(pg: Postgres, tmp_path: Path) -> None:
         f"select 1\nHISAUTO_END\ntouch {trap}\n",
     ):
         for purpose in ("look", "change"):
-            assert do("sql", query, pg.place(), purpose).values["rc"] == 3  # type: ignore[arg-type]
+            assert do("sql", query, pg.place(), purpose).values["rc"] == 3
     assert not trap.exists()
     row = do("sql", "select ':PGUSER' as a, '$hisauto$' as b, 'HISAUTO_END' as c", pg.place()).values["row"]
     assert row == {"a": ":PGUSER", "b": "$hisauto$", "c": "HISAUTO_END"}
@@ -199,7 +205,7 @@ def test_an_answer_is_no_refusal(pg: Postgres, starting_pg: Postgres) -> None:
         pg.place(pg_user="guarded", pg_passfile="/dev/null"),
     ):
         for purpose in ("look", "change"):
-            seen = do("sql", "select 1 as a", place, purpose)  # type: ignore[arg-type]
+            seen = do("sql", "select 1 as a", place, purpose)
             assert seen.known, seen.why
             assert set(seen.values) == {"rc", "refused", "error"}
             assert seen.values["refused"] is False

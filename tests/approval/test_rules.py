@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from dataclasses import replace
+from datetime import UTC, datetime, timedelta
 from typing import Any
 
 import pytest
@@ -22,7 +23,7 @@ from hisauto.approval.rules import (
     tally,
 )
 from hisauto.errors import BadSignature, Invalid, Refused
-from hisauto.model.person import Person
+from hisauto.model.person import Deputising, Limits, Person
 
 from .keys import Key
 
@@ -34,6 +35,7 @@ ROLES = {
     "net-1": {"network"},
     "asker": {"dba_lead", "duty_manager"},
 }
+NOW = datetime(2026, 11, 23, 3, 0, tzinfo=UTC)
 KEYS = {name: Key(number) for number, name in enumerate(ROLES, 1)}
 PEOPLE = {name: Person(name, name, frozenset(roles), (KEYS[name].public,)) for name, roles in ROLES.items()}
 FACT = Fact(name="replica", value={"lag": 0}, source="db2")
@@ -96,18 +98,18 @@ def voted(*names: str, **change: Any) -> list[Decision]:
 )
 def test_what_decisions_come_to(gate: Gate, decisions: list[Decision], state: str, why: str) -> None:
     for given_decisions in (decisions, decisions[::-1]):
-        verdict = evaluate(gate, given_decisions, PEOPLE)
+        verdict = evaluate(gate, given_decisions, PEOPLE, NOW)
         assert (verdict.state, verdict.void) == (state, ())
         assert why in verdict.why
 
 
 def test_the_verdict_in_full() -> None:
-    assert evaluate(CHOOSING, voted("dba-1", "duty-1", answer="adopt"), PEOPLE) == Verdict(
+    assert evaluate(CHOOSING, voted("dba-1", "duty-1", answer="adopt"), PEOPLE, NOW) == Verdict(
         "granted", "dba-1 and duty-1 said adopt", "adopt", ("dba-1", "duty-1")
     )
-    waiting = evaluate(GATE, voted("dba-1"), PEOPLE)
+    waiting = evaluate(GATE, voted("dba-1"), PEOPLE, NOW)
     assert (waiting.missing, waiting.helpful, waiting.by) == ({"duty_manager": 1}, ("both-1", "duty-1"), ("dba-1",))
-    assert evaluate(BREAKABLE, [decided("asker", **BROKEN)], PEOPLE).broke_glass == "asker"
+    assert evaluate(BREAKABLE, [decided("asker", **BROKEN)], PEOPLE, NOW).broke_glass == "asker"
 
 
 def stored(decision: Decision, old: bytes, new: bytes) -> Decision:
@@ -149,27 +151,70 @@ def stored(decision: Decision, old: bytes, new: bytes) -> Decision:
 )
 def test_what_does_not_count(gate: Gate, decision: Decision, error: type[Exception], why: str) -> None:
     with pytest.raises(error, match=why) as raised:
-        check_decision(gate, decision, PEOPLE)
+        check_decision(gate, decision, PEOPLE, NOW)
     assert type(raised.value) is error
-    verdict = evaluate(gate, [decision], PEOPLE)
+    verdict = evaluate(gate, [decision], PEOPLE, NOW)
     assert (verdict.state, verdict.by, len(verdict.void)) == ("waiting", (), 1)
     others = voted("dba-2", "duty-1", **({"answer": "adopt"} if gate is CHOOSING else {}))
-    assert evaluate(gate, [decision, *others], PEOPLE).state == "granted", "a row that is not valid stops nobody either"
+    assert evaluate(gate, [decision, *others], PEOPLE, NOW).state == "granted", "a void row stops nobody"
 
 
 def test_a_signature_is_for_this_namespace_only() -> None:
     decision = decided("dba-1")
     elsewhere = replace(decision, signature=KEYS["dba-1"].sign(decision.message, b"git"))
     with pytest.raises(BadSignature, match="'git'"):
-        check_decision(GATE, elsewhere, PEOPLE)
+        check_decision(GATE, elsewhere, PEOPLE, NOW)
 
 
 def test_whoever_lost_the_role_or_the_key_counts_no_more() -> None:
     decisions = voted("dba-1", "duty-1")
     for change in ({"roles": frozenset[str]()}, {"keys": ()}):
-        verdict = evaluate(GATE, decisions, PEOPLE | {"dba-1": replace(PEOPLE["dba-1"], **change)})
+        verdict = evaluate(GATE, decisions, PEOPLE | {"dba-1": replace(PEOPLE["dba-1"], **change)}, NOW)
         assert verdict.state == "waiting"
         assert [person for person, _ in verdict.void] == ["dba-1"]
+
+
+HOUR = timedelta(hours=1)
+OPENED = replace(GATE, opened_at=NOW - HOUR)
+TIMES: dict[str, tuple[dict[str, Any], datetime | str, datetime, str]] = {
+    "signed in time": ({"until": NOW}, NOW - HOUR / 2, NOW + HOUR, ""),
+    "signed when it had expired": ({"until": NOW}, NOW, NOW, "expired at 2026-11-23T03:00:00.000Z"),
+    "dated back to before the gate": ({"until": NOW - 2 * HOUR}, NOW - 3 * HOUR, NOW, "expired"),
+    "not valid yet": ({"since": NOW}, NOW - HOUR / 2, NOW + HOUR, "is not valid before"),
+    "dated forward": ({"since": NOW + HOUR}, NOW + 2 * HOUR, NOW, "is not valid before"),
+    "revoked": ({"revoked": "yesterday"}, NOW - HOUR / 2, NOW, "was revoked (yesterday)"),
+    "no moment": ({"until": NOW}, "at night", NOW, "expired"),
+    "a moment without its zone": ({"until": NOW}, "2026-11-23T02:30:00", NOW, "expired"),
+}
+
+
+@pytest.mark.parametrize("name", TIMES)
+def test_a_key_counts_as_it_stood_when_it_signed_within_what_can_be_known(name: str) -> None:
+    limits, said, now, why = TIMES[name]
+    people = PEOPLE | {"dba-1": replace(PEOPLE["dba-1"], limits={KEYS["dba-1"].public: Limits(**limits)})}
+    at = said if isinstance(said, str) else said.isoformat()
+    verdict = evaluate(OPENED, [decided("dba-1", at=at), decided("duty-1")], people, now)
+    assert (verdict.state, len(verdict.void)) == (("waiting", 1) if why else ("granted", 0)), verdict
+    assert all(why in void and "SHA256:" in void for _, void in verdict.void)
+
+
+@pytest.mark.parametrize(("minutes", "state"), [(0, "granted"), (29, "granted"), (30, "waiting")])
+def test_a_deputy_counts_for_the_role_that_they_held_when_they_decided(minutes: int, state: str) -> None:
+    """A grant stays one when their time is over; and whoever is a deputy counts for one role like everybody."""
+    held = Deputising(frozenset({"duty_manager"}), NOW - HOUR, NOW - HOUR / 2)
+    people = PEOPLE | {"net-1": replace(PEOPLE["net-1"], deputising=(held,))}
+    said = decided("net-1", at=(NOW - HOUR + timedelta(minutes=minutes)).isoformat())
+    assert evaluate(OPENED, [decided("dba-1"), said], people, NOW).state == state
+    asked = replace(OPENED, requester="net-1")
+    assert evaluate(asked, [decided("dba-1"), said], people, NOW).state == "waiting", "never the requester"
+    assert evaluate(OPENED, [said], people, NOW).missing.keys() >= {"dba_lead"}
+
+
+def test_a_deputy_is_said_to_help_while_they_are_one() -> None:
+    held = Deputising(frozenset({"duty_manager"}), NOW, NOW + HOUR)
+    people = PEOPLE | {"net-1": replace(PEOPLE["net-1"], deputising=(held,))}
+    assert "net-1" in evaluate(OPENED, voted("dba-1"), people, NOW).helpful
+    assert "net-1" not in evaluate(OPENED, voted("dba-1"), people, NOW + HOUR).helpful
 
 
 def test_each_key_of_a_person_speaks_for_them() -> None:
@@ -238,11 +283,12 @@ def test_more_yes_never_takes_a_grant_away(
 
 @given(GATES, CROWDS, YESES)
 def test_a_grant_took_enough_distinct_people(gate: Gate, crowd: dict[str, Person], votes: list[Vote]) -> None:
-    assume(tally(gate, votes, crowd).state == "granted")
     voters = {vote.person for vote in votes} - {gate.requester}
-    assert len(voters) >= sum(gate.roles.values())
-    for role, count in gate.roles.items():
-        assert sum(role in crowd[name].roles for name in voters) >= count
+    enough = len(voters) >= sum(gate.roles.values()) and all(
+        sum(role in crowd[name].roles for name in voters) >= count for role, count in gate.roles.items()
+    )
+    if not enough:  # what else it takes, one person for one role only, is told by the examples above
+        assert tally(gate, votes, crowd).state == "waiting"
 
 
 @given(GATES, CROWDS, YESES)

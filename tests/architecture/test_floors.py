@@ -14,12 +14,18 @@ FLOORS: dict[str, int] = {
     "__main__": 6,
     "app": 5,
     "checks": 5,
+    "answers": 5,
     "reach": 5,
+    "reviews": 5,
+    "entered": 5,
+    "publishing": 5,
+    "archiving": 5,
     "testing": 5,
     "engine": 4,
     "actions": 4,
     "transports": 4,
     "store": 4,
+    "publish": 4,
     "plan": 3,
     "runbook": 2,
     "site": 2,
@@ -118,15 +124,14 @@ def test_only_the_command_line_knows_the_lab() -> None:
 
 def test_what_runs_in_a_hospital_does_not_know_the_fake_world() -> None:
     knows = {m.name for m in modules() for t, _ in m.imports if t.startswith("hisauto.testing")}
-    assert {name for name in knows if not name.startswith("hisauto.testing")} == set()
+    assert {name for name in knows if not name.startswith("hisauto.testing")} == {"hisauto.cli.rehearsing"}
 
 
 @pytest.mark.parametrize(
     ("library", "allowed"),
     [
-        ("dbos", {"hisauto.engine.durable"}),
         ("paramiko", {"hisauto.transports"}),
-        ("ansible_runner", {"hisauto.actions.ansible"}),
+        ("ansible", {"hisauto.actions.callbacks", "hisauto.site"}),
         ("alembic", {"hisauto.store"}),
         ("click", {"hisauto.cli"}),
         ("rich", {"hisauto.cli", "lab.demo"}),

@@ -9,9 +9,8 @@ from pathlib import Path
 import click
 import pytest
 
-from hisauto import actions
 from hisauto.cli.root import cli
-from hisauto.runbook.check import check_text
+from tests.runbook.reading import check_text
 
 from .modules import ROOT
 
@@ -25,7 +24,7 @@ def test_the_first_runbook_is_without_a_mistake() -> None:
     (text,) = [text for kind, text in BLOCKS if kind == "yaml"]
     assert text.count("\n") == 10
     there = {"groups": frozenset({"all", "app"}), "hosts": frozenset({"app1", "app2"})}
-    runbook, problems = check_text(text.encode(), "registration-restart.yml", actions.load(), **there)
+    runbook, problems = check_text(text.encode(), "registration-restart.yml", **there)
     assert problems == []
     assert runbook is not None
     assert f"runbooks/{runbook.runbook}.yml" in README

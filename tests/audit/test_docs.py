@@ -10,7 +10,7 @@ from pathlib import Path
 
 import pytest
 
-from hisauto.audit import checkpoint, entry, export
+from hisauto.audit import canonical, checkpoint, entry, export
 from hisauto.audit.report import Code
 
 from .logs import AT, KEY, SITE, grown
@@ -25,7 +25,7 @@ def folder(tmp_path: Path) -> Path:
     run: list[str | Path] = ["ssh-keygen", "-q", "-t", "ed25519", "-N", "", "-C", "", "-f", tmp_path / "dba-1"]
     subprocess.run(run, check=True)
     card = {"question": "Übernehmen?", "what": "approve"}
-    message = entry.canonical_json(card)
+    message = canonical.dumps(card)
     sign: list[str | Path] = ["ssh-keygen", "-Y", "sign", "-n", "hisauto", "-f", tmp_path / "dba-1"]
     signed = subprocess.run(sign, input=message, capture_output=True, check=True)
     log = grown(3)

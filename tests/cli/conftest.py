@@ -17,6 +17,7 @@ from typing import Any
 import pytest
 from click.testing import CliRunner, Result
 
+from hisauto.cli import language
 from hisauto.cli.nodes import is_working
 from hisauto.cli.root import cli
 
@@ -148,6 +149,14 @@ class TestSite:
     def _argv(self, args: tuple[str, ...], who: str | None, site: bool) -> list[str]:
         by = ["--as", who, "--key", str(self.keys / who)] if who else []
         return [*(["--site", str(self.root)] if site else []), *by, *args]
+
+
+@pytest.fixture(autouse=True)
+def english() -> Iterator[None]:
+    """Whatever language a test speaks, the next one begins in English."""
+    language.use(language.ENGLISH)
+    yield
+    language.use(language.ENGLISH)
 
 
 @pytest.fixture(scope="session")

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 import os
 import stat
 import subprocess
@@ -28,7 +29,7 @@ CASES: list[Case] = [
     ("may not run", "dba-1", ["run", "hello", "-p", "folder=/tmp", "-y"], 3, "dba-1 may not run", "may:"),
     ("no key at hand", None, ["run", "hello", "-p", "folder=/tmp"], 2, "none of the keys at hand", "--as PERSON"),
     ("level without incident", "op-1", ["run", "hello", "--level", "1"], 2, "an incident has a level", "--incident"),
-    ("reported to come", "op-1", ["run", "hello", "--reported", "2999-01-01T00:00:00Z"], 2, "to come", "reported"),
+    ("reported to come", "op-1", ["run", "hello", "--reported", "2999-01-01T00:00:00Z"], 2, "to come", "that was"),
     ("reported nonsense", "op-1", ["run", "hello", "--reported", "25:00"], 2, "is no time of day", "02:51"),
     ("reported no time", "op-1", ["run", "hello", "--reported", "soon"], 2, "'soon' is no time", "02:51"),
     ("unknown run", None, ["show", "r-nope"], 2, "there is no run r-nope", "hisauto runs"),
@@ -98,6 +99,25 @@ def test_a_bad_site_is_shown_like_a_compiler(site: TestSite) -> None:
         assert "did you mean 'inventory'?" in said and "^" in said
 
 
+def test_a_place_for_checkpoints_that_is_no_host(site: TestSite) -> None:
+    settings = json.loads((site.root / "hisauto.yml").read_text())
+    settings["audit"] = {"publish": [{"host": "h2", "file": "/var/log/hisauto"}]}
+    (site.root / "hisauto.yml").write_text(json.dumps(settings, indent=1))
+    result = site.invoke("check")
+    where = next(n for n, line in enumerate(json.dumps(settings, indent=1).splitlines(), 1) if '"h2"' in line)
+    assert result.exit_code == 1
+    assert f"hisauto.yml:{where}:13: error: the inventory has no host 'h2'" in result.stdout
+    assert "hint: known: h1" in result.stdout and "[HA212]" in result.stdout, result.stdout
+
+
+def test_tests_are_checked_with_their_runbook(site: TestSite) -> None:
+    hello = site.root / "runbooks" / "hello.yml"
+    hello.with_suffix(".tests.yml").write_text("tests: [{tset: It says hello}]\n")
+    for argv in (["check"], ["check", str(hello)]):
+        result = site.invoke(*argv)
+        assert result.exit_code == 1 and "hello.tests.yml:1:" in result.stdout and "'tset'" in result.stdout
+
+
 def test_options_before_and_behind_the_command(site: TestSite, tmp_path: Path) -> None:
     for argv in (["--site", str(site.root), "runs", "--json"], ["--json", "runs", "--site", str(site.root)]):
         result = CliRunner().invoke(cli, argv)
@@ -129,7 +149,9 @@ def test_a_closed_pipe_is_no_error(site: TestSite) -> None:
 
 
 def test_an_ascii_terminal_breaks_nothing(site: TestSite) -> None:
-    env = {**os.environ, "LC_ALL": "zh", "PYTHONIOENCODING": "ascii", "COLUMNS": "100"}
+    (site.root / "runbooks" / "zh.yml").write_text((site.root / "runbooks/hello.yml").read_text()
+                                                   .replace("en: Say hello, ", "").replace("hello", "zh"))  # fmt: skip
+    env = {**os.environ, "PYTHONIOENCODING": "ascii", "COLUMNS": "100"}
     argv = [sys.executable, "-m", "hisauto", "--site", str(site.root), "runbooks"]
     done = subprocess.run(argv, env=env, capture_output=True, text=True, check=False)
     assert done.returncode == 0, done.stderr

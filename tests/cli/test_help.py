@@ -15,7 +15,7 @@ from click.testing import CliRunner
 from hisauto.cli.root import COMMANDS, cli
 
 DOCS = (Path(__file__).parents[2] / "docs" / "cli.md").read_text()
-HEAVY = {"pydantic", "sqlalchemy", "dbos", "paramiko", "jinja2", "rich", "yaml", "ansible", "cryptography", "asyncio"}
+HEAVY = {"pydantic", "sqlalchemy", "paramiko", "jinja2", "rich", "yaml", "ansible", "cryptography", "asyncio"}
 
 
 def walk(command: click.Command, path: tuple[str, ...] = ()) -> Iterator[tuple[tuple[str, ...], click.Command]]:
@@ -46,7 +46,7 @@ def test_help_imports_nothing_heavy(argv: list[str]) -> None:
     loaded = set(modules.split())
     assert not loaded & HEAVY
     ours = {name for name in loaded if name.startswith("hisauto.")}
-    assert ours == {"hisauto.cli", "hisauto.cli.root", "hisauto.cli.lazy", "hisauto.cli.options"}
+    assert ours == {f"hisauto.cli{part}" for part in ("", ".root", ".lazy", ".options", ".language", ".helptext")}
 
 
 @pytest.mark.parametrize("path", [path for path, _ in ALL], ids=lambda path: " ".join(path) or "hisauto")
@@ -78,7 +78,7 @@ def test_docs_have_every_command_and_option(path: tuple[str, ...]) -> None:
     assert section is not None, f"docs/cli.md has no section of hisauto {name}"
     whole = section[0]
     assert f"hisauto {name}" in whole or f"`{path[-1]}" in whole
-    common = {"--site", "--json", "--no-color", "--as", "--key", "--help"}
+    common = {"--site", "--lang", "--json", "--no-color", "--as", "--key", "--help"}
     for param in dict(ALL)[path].params:
         for option in [o for o in param.opts if o.startswith("--") and (o not in common or name == "audit verify")]:
             assert option in (DOCS if option in common - {"--key"} else whole), f"{name} {option}"

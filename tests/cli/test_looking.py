@@ -54,6 +54,36 @@ def test_check_finds_every_kind_of_mistake(site: TestSite) -> None:
     assert site.invoke("check", str(books / "a.yml")).exit_code == 1
 
 
+def test_a_mistake_of_the_site_has_its_place(site: TestSite) -> None:
+    """A role that isn't there (HA128), a name that isn't the file's (HA129), or is another's too (HA127)."""
+    books = site.root / "runbooks"
+    head = "runbook: a\nversion: 1.0.0\ntitle: x\nkind: routine\nowner: dba\nsteps:\n"
+    (books / "a.yml").write_text(f"{head}  - {{name: x, hosts: h1, role: patcher}}\n")
+    (books / "b.yml").write_text(f"{head}  - {{name: x, command: uptime, changes: no}}\n")
+    found = [(p["file"], p["line"], p["column"], p["code"]) for p in site.json("check", str(books))["problems"]
+             if p["severity"] == "error"]  # fmt: skip
+    assert found == [
+        ("runbooks/a.yml", 7, 32, "HA128"), ("runbooks/b.yml", 1, 10, "HA127"), ("runbooks/b.yml", 1, 10, "HA129"),
+    ]  # fmt: skip
+
+
+def test_warnings_fail_a_strict_check(site: TestSite) -> None:
+    book, look = site.root / "runbooks" / "a.yml", "steps: [{name: x, command: uptime, changes: no}]\n"
+    book.write_text(f"runbook: a\nversion: 1.0.0\ntitle: x\nkind: routine\nowner: dba\n{look}")
+    assert site.invoke("check", "--strict", str(book)).exit_code == 0
+    book.write_text(book.read_text().replace(", changes: no", ""))
+    result = site.invoke("check", str(book))
+    assert result.exit_code == 0 and "0 errors, 1 warning" in result.stdout, result.output
+    assert site.invoke("check", "--strict", str(book)).exit_code == 1
+
+
+def test_a_rule_is_explained_without_a_site(site: TestSite) -> None:
+    result = site.invoke("check", "--explain", "HA152", site=False)
+    assert result.exit_code == 0 and "without a way back" in result.stdout and "Cured:" in result.stdout
+    result = site.invoke("check", "--explain", "HA987", site=False)
+    assert result.exit_code == 2 and "no rule 'HA987'" in result.stderr
+
+
 def test_check_reads_the_inventory(site: TestSite) -> None:
     (site.root / "inventory" / "hosts.yml").write_text("all:\n  hosts: [\n")
     result = site.invoke("check")
@@ -99,3 +129,37 @@ def test_plan_is_refused_when_a_guard_says_no(site: TestSite) -> None:
     result = site.invoke("plan", "hello", "-p", "folder=/nope")
     assert result.exit_code == 3 and "DOES NOT HOLD" in result.stdout and "would be refused" in result.stdout
     assert site.json("plan", "hello", "-p", "folder=/nope")["ready"] is False
+
+
+UGLY = "steps:\n- command: uptime\n  changes: no # only looks\n  name: 'x'\n"
+TIDY = 'steps:\n  - name: "x"\n    command: uptime\n    changes: no  # only looks\n'
+
+
+def test_fmt_writes_only_what_changes_and_whole(site: TestSite) -> None:
+    head = "runbook: a\nversion: 1.0.0\ntitle: x\nkind: routine\nowner: dba\n"
+    book, other = site.root / "runbooks" / "a.yml", site.root / "b.yml"
+    other.write_text(head + UGLY)
+    other.chmod(0o640)
+    book.symlink_to(other)
+    would = site.invoke("fmt", "--check", str(book))
+    assert would.exit_code == 1 and "would change" in would.stdout and other.read_text() == head + UGLY
+    shown = site.invoke("fmt", "--diff", str(book))
+    assert shown.exit_code == 1 and "+    changes: no  # only looks" in shown.stdout.splitlines()
+    assert other.read_text() == head + UGLY
+    assert site.invoke("fmt", str(book)).exit_code == 0
+    assert book.is_symlink() and other.read_text() == head + TIDY and other.stat().st_mode & 0o777 == 0o640
+    before = other.stat().st_ino
+    again = site.invoke("fmt", str(book), "--json")
+    assert json.loads(again.stdout) == [{"file": str(book), "changed": False}]
+    assert other.stat().st_ino == before, "what needs no change is not written"
+    assert [p.name for p in site.root.iterdir() if p.name.startswith(".b")] == []
+
+
+def test_fmt_of_the_site_goes_past_a_broken_file_and_leaves_it_alone(site: TestSite) -> None:
+    book = site.root / "runbooks" / "broken.yml"
+    book.write_text("runbook: broken\nstps: []\n")
+    result = site.invoke("fmt")
+    assert result.exit_code == 1 and "unknown word 'stps'" in result.stderr
+    assert "of 3 files changed" in result.stdout and book.read_text() == "runbook: broken\nstps: []\n"
+    assert site.invoke("fmt", "no-such-file.yml", site=False).exit_code == 2
+    assert site.invoke("check").exit_code == 1

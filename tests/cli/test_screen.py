@@ -12,6 +12,7 @@ from typing import Any
 import pytest
 from rich.console import Console
 
+from hisauto.cli import language
 from hisauto.cli.screen import MANY, screen
 from hisauto.cli.snapshot import Snapshot
 from hisauto.clock import stamp
@@ -194,3 +195,49 @@ def test_the_picture_is_what_the_code_draws(monkeypatch: pytest.MonkeyPatch) -> 
 def test_the_recording_holds_nothing_of_a_machine() -> None:
     kept = Path(RECORDED).read_text()
     assert not any(word in kept for word in ("/tmp", "/home", "/root", "PRIVATE KEY"))
+
+
+def test_the_gate_in_chinese() -> None:
+    language.use("zh")
+    shown = flat(text(GATE))
+    run = GATE.view.id
+    for words in (
+        "等待中", "INC-7 1 级", "申请人 ", "RTO 还剩 4m", "承诺 5m00s", "尚未测量", "Promote db2", "synchronous=true",
+        "s 前", "已答复：dba-1 同意", "还需：1 名 duty_manager", "此后不可回退：Promote the standby", "逾期视为不同意",
+        "全部 4 项前置检查", "待执行", "审批点", f"hisauto approve {run}",
+    ):  # fmt: skip
+        assert words in shown, words
+
+
+@pytest.mark.parametrize("width", [60, 80, 200])
+def test_wide_characters_keep_the_frame_straight(width: int) -> None:
+    from rich.cells import cell_len
+
+    language.use("zh")
+    framed = [line for line in text(GATE, width=width).splitlines() if line.startswith(("│", "╭", "╰"))]
+    assert framed and {cell_len(line) for line in framed} == {width}
+
+
+@pytest.mark.parametrize(
+    ("summary", "said"),
+    [
+        ({"rto": {"promised": 300.0, "measured": 80.0}}, "RTO 实测 1m20s, 承诺 5m00s 达标"),
+        ({"rto": {"promised": 60.0, "measured": 80.0}}, "承诺 1m00s 未达标"),
+        ({"rpo": {"promised": 0.0, "measured": None}}, "RPO 实测 未知, 承诺 0s"),
+        ({"why": "Promote: never started: db2: no connection: Connection timed out"},
+         "Promote：从未启动：db2：无法连接：连接超时"),
+        ({"left": [{"host": None, "name": "Fence", "why": "unreachable: it ran out of time", "undo": ACTION}]},
+         "须在 节点 上手工处理：shell: pg promote Fence: 无法到达：超时"),
+    ],
+)  # fmt: skip
+def test_the_end_in_chinese(summary: dict[str, Any], said: str) -> None:
+    language.use("zh")
+    ended = {"state": RunState.failed, "summary": summary, "ended_at": GATE.now, "question": None}
+    shown = flat(text(turned(ended)))
+    assert said in shown and "失败" in shown and "锁已释放" in shown, shown
+
+
+def test_a_rows_reason_in_chinese() -> None:
+    language.use("zh")
+    failed = attempt("4[db2]", AttemptState.failed, result={"why": "never started: it ran out of time"})
+    assert "从未启动：超时" in flat(text(turned({"state": RunState.running, "question": None}, attempts=[failed])))

@@ -12,6 +12,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from hisauto.audit.entry import Entry
+from hisauto.cli import language
 from hisauto.cli.auditing import read_published
 from hisauto.cli.lines import line
 from hisauto.cli.running import read_reported
@@ -94,10 +95,8 @@ def test_a_line_is_one_line_and_can_be_split_as_a_shell_does() -> None:
     ("env", "shown"),
     [("zh_CN.UTF-8", "切换"), ("zh", "切换"), ("en_GB", "switch"), ("de_DE", "switch"), ("C", "switch")],
 )
-def test_the_title_is_in_the_users_language(monkeypatch: pytest.MonkeyPatch, env: str, shown: str) -> None:
-    for name in ("LC_ALL", "LC_MESSAGES"):
-        monkeypatch.delenv(name, raising=False)
-    monkeypatch.setenv("LANG", env)
+def test_the_title_is_in_the_users_language(env: str, shown: str) -> None:
+    language.use(language.choose([], {"LANG": env}))
     assert title({"en": "switch", "zh": "切换"}) == shown
 
 

@@ -14,10 +14,12 @@ import pytest
 
 import lab
 from lab import layout, proc
+from lab.demo import MADE_OF
+from lab.layout import Kind
 
 from .. import labs
 
-pytestmark = [pytest.mark.lab, pytest.mark.timeout(400)]
+pytestmark = [pytest.mark.lab, pytest.mark.timeout(600)]
 ENVIRONMENT = {
     **os.environ,
     "CI": "true",
@@ -34,10 +36,11 @@ def folder(tmp_path: Path) -> Iterator[Path]:
     lab.down(tmp_path / "demo", purge=True)
 
 
-def start(folder: Path) -> subprocess.Popen[str]:
+def start(folder: Path, kind: Kind = "processes") -> subprocess.Popen[str]:
     return subprocess.Popen(
-        [sys.executable, "-m", "lab.demo", "--site", str(folder)], cwd=labs.REPOSITORY, env=ENVIRONMENT, text=True,
-        stdin=subprocess.DEVNULL, stdout=subprocess.PIPE, stderr=subprocess.STDOUT,
+        [sys.executable, "-m", "lab.demo", "--site", str(folder)], cwd=labs.REPOSITORY, text=True,
+        env={**ENVIRONMENT, "HISAUTO_LAB": kind}, stdin=subprocess.DEVNULL, stdout=subprocess.PIPE,
+        stderr=subprocess.STDOUT,
     )  # fmt: skip
 
 
@@ -56,15 +59,18 @@ def nothing_runs(folder: Path) -> bool:
     return not proc.strays(folder) and not proc.strays(layout.folder_of(folder))
 
 
-def test_to_its_end_after_one_that_was_killed(folder: Path) -> None:
-    with start(folder) as killed:
+@pytest.mark.parametrize("kind", ["processes", "machines"])
+def test_to_its_end_after_one_that_was_killed(folder: Path, kind: Kind) -> None:
+    labs.skip_unless_possible(kind)
+    with start(folder, kind) as killed:
         read_to(killed, "it waits: Promote db2")
         killed.send_signal(signal.SIGKILL)
     assert proc.strays(folder), "its node should have outlived it"
     assert proc.strays(layout.folder_of(folder)), "and its lab"
-    with start(folder) as demo:
+    with start(folder, kind) as demo:
         said, _ = demo.communicate()
     assert demo.returncode == 0, said
+    assert f"Its hosts are {MADE_OF[kind]}" in said
     result = said.partition("Result")[2]
     assert result.count(" kept ") == 9 and "NOT KEPT" not in result, said
     for line in (

@@ -8,22 +8,12 @@ from typing import Any
 
 import pytest
 
-from hisauto.engine.drive import Drive
+from hisauto.engine.proof import most
 from hisauto.model.action import Observation
 from hisauto.plan.look import HostSeen, Seen
 from hisauto.runbook.expressions import Truth
 
 EXPRESSION = "(stdout | from_json).lost_seconds"
-
-
-class AnyDrive:
-    """What of a drive a measurement uses."""
-
-    value = Drive.value
-    measure = Drive._measure
-
-    def scope(self) -> Any:
-        return SimpleNamespace(at=lambda host: {})
 
 
 @pytest.mark.parametrize(
@@ -45,5 +35,5 @@ def test_the_most_or_unknown(outputs: list[str | None], measured: float | None) 
         for n, text in enumerate(outputs)
     )
     seen = Seen(Truth.true, "", hosts, datetime.now(UTC))
-    drive: Any = AnyDrive()
-    assert drive.measure(EXPRESSION, seen) == measured
+    scope: Any = SimpleNamespace(at=lambda host: {})
+    assert most(EXPRESSION, seen, scope) == measured

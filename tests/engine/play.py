@@ -5,11 +5,10 @@ from __future__ import annotations
 import hashlib
 import textwrap
 from collections.abc import Iterable, Mapping
-from dataclasses import dataclass, field
 from typing import Any
 
 from hisauto.model.journal import Journal
-from hisauto.model.run import AttemptState, RunState
+from hisauto.model.run import RunState
 from hisauto.store.store import Store
 from hisauto.testing.clock import VirtualClock
 from hisauto.testing.hosts import Fault
@@ -29,37 +28,6 @@ STAFF = ("duty", "dba", "lead")
 HEAD = "version: 1.0.0\ntitle: A case\nkind: emergency\nowner: dba\n"
 
 
-@dataclass
-class Case:
-    """A runbook on a site, what goes wrong, what people say, and what must come of it."""
-
-    name: str
-    text: str
-    start: Mapping[str, Mapping[str, Any]] = field(default_factory=dict)
-    """Host → its state before."""
-    faults: Mapping[str, Fault] = field(default_factory=dict)
-    """``host attempt`` → fault."""
-    turns: Iterable[str] = ()
-    """What happens each time the run waits: ``PERSON ANSWER``, ``PERSON cancels``, ``PERSON breaks the glass``;
-    ``time``: until it wakes by itself; ``later; …``: a minute after."""
-    moves: str = ""
-    """Every action that started: ``host key=value``, in order, separated by commas."""
-    states: str = ""
-    """Attempts and their states at the end: ``path#n state``, separated by commas; those that are worth saying."""
-    end: str = "succeeded"
-    why: str = ""
-    """A part of the reason that is given."""
-    after: Mapping[str, Mapping[str, Any]] = field(default_factory=dict)
-    """Host → what its state holds in the end."""
-    left: str = ""
-    """Steps left to do by hand: ``path#n``, separated by commas."""
-    silent: str = ""
-    """``host key`` that can't be told, separated by commas."""
-    without_receipts: str = ""
-    """Hosts."""
-    incident: str | None = None
-
-
 class Play:
     """One test's site."""
 
@@ -69,25 +37,28 @@ class Play:
         self.stage = Stage(store, self.world, clock)
         self.runs: list[str] = []
 
-    def request(self, text: str, by: str = "duty-1", incident: str | None = None) -> str:
+    def request(
+        self, text: str, by: str = "duty-1", incident: str | None = None, others: Mapping[str, str] | None = None
+    ) -> str:
         """Submit a runbook; ``text`` begins after its head."""
         body = HEAD + textwrap.dedent(text).strip() + "\n"
         name = "case-" + hashlib.sha256(body.encode()).hexdigest()[:12]
-        plan = self.stage.plan(f"runbook: {name}\n{body}")
+        plan = self.stage.plan(f"runbook: {name}\n{body}", others=written(others or {}))
         self.runs.append(self.stage.request(plan, by, incident=incident, level=1 if incident else None))
         return self.runs[-1]
 
-    def prepare(self, case: Case) -> str:
-        """Set the scene of a case and ask for its run."""
-        for host, state in case.start.items():
+    def prepare(
+        self,
+        text: str,
+        start: Mapping[str, Mapping[str, Any]] | None = None,
+        faults: Mapping[str, Fault] | None = None,
+        incident: str | None = None,
+    ) -> str:
+        """Ask for a run on hosts in this state; ``faults``: by ``host attempt``, what will go wrong."""
+        for host, state in (start or {}).items():
             self.world.hosts[host].state |= state
-        for item in filter(None, case.silent.split(", ")):
-            host, key = item.split(" ")
-            self.world.hosts[host].silent.add(key)
-        for host in filter(None, case.without_receipts.split(", ")):
-            self.world.hosts[host].receipts = False
-        run = self.request(case.text, incident=case.incident)
-        for where, fault in case.faults.items():
+        run = self.request(text, incident=incident)
+        for where, fault in (faults or {}).items():
             host, attempt = where.split(" ")
             self.world.hosts[host].fault(attempt, fault)
         return run
@@ -112,7 +83,9 @@ class Play:
         elif deed == "breaks the glass":
             assert self.stage.say(run, person, "yes", reason="it burns", break_glass=True)
         else:
-            assert self.stage.say(run, person, deed)
+            answer, _, evidence = deed.partition(" with ")
+            answer, _, at = answer.partition(" at ")
+            assert self.stage.say(run, person, answer, at=at, evidence=evidence)
 
     def through(self, run: str, turns: Iterable[str] = ()) -> RunState | None:
         """Drive, and after each wait the next turn, until there is none left or the run has ended."""
@@ -135,23 +108,6 @@ class Play:
     def log(self, run: str, kind: str) -> list[Any]:
         return [entry for entry in self.store.entries(run=run) if entry.kind == kind]
 
-    def check(self, case: Case, run: str, end: RunState | None) -> None:
-        """That everything came as the case says."""
-        view = self.store.view(run)
-        told = f"{view.state}: {view.summary or view.question}"
-        assert str(end) == case.end, told
-        assert str(view.state) == case.end
-        assert case.why in str(view.summary["why"])
-        assert self.moves() == case.moves
-        for item in filter(None, case.states.split(", ")):
-            attempt, state = item.split(" ")
-            assert self.states(run).get(attempt, "none") == state, f"{item}: {self.states(run)}"
-        for host, after in case.after.items():
-            self.world.hosts[host].tick()
-            assert {key: self.world.hosts[host].state.get(key) for key in after} == after
-        assert ", ".join(left["step"] for left in view.summary["left"]) == case.left
-        assert not [lock for lock in self.store.locks() if lock.run == run]
-
     def finish(self) -> None:
         """End what a test left open, so that the next finds its hosts free."""
         for run in self.runs:
@@ -160,5 +116,7 @@ class Play:
                 journal.move(RunState.locking) if journal.view().state is RunState.queued else None
                 journal.end(RunState.cancelled, {})
 
-    def settled(self, run: str) -> set[AttemptState]:
-        return {attempt.state for attempt in self.store.attempts(run)}
+
+def written(others: Mapping[str, str]) -> dict[str, str]:
+    """Runbooks, whole, by the names by which others call them."""
+    return {name: f"runbook: {name}\n{HEAD}{textwrap.dedent(text).strip()}\n" for name, text in others.items()}

@@ -33,32 +33,6 @@ def gated(play: Play) -> str:
     return run
 
 
-def test_guards_again_just_before_the_first_change(play: Play) -> None:
-    run = gated(play)
-    play.world.hosts["a"].state["up"] = "yes"
-    play.turn(run, "dba-1 yes")
-    assert play.drive(run) is RunState.refused
-    assert play.world.moves == []
-    assert "Is dark says no" in play.store.view(run).summary["why"]
-
-
-def test_other_hosts_than_planned_before_the_first_change(play: Play) -> None:
-    run = gated(play)
-    play.world.hosts["a"].state["writer"], play.world.hosts["b"].state["writer"] = "no", "yes"
-    play.turn(run, "dba-1 yes")
-    assert play.drive(run) is RunState.refused
-    assert play.world.moves == []
-    assert "writer=b, not writer=a" in play.store.view(run).summary["why"]
-
-
-def test_hosts_that_cannot_be_told_refuse(play: Play) -> None:
-    run = gated(play)
-    play.world.hosts["b"].away(60)
-    play.turn(run, "dba-1 yes")
-    assert play.drive(run) is RunState.refused
-    assert "cannot be told" in play.store.view(run).summary["why"]
-
-
 def test_guards_are_taken_anew_when_an_earlier_drive_took_them_and_changed_nothing(play: Play) -> None:
     """A node that died between its look and the first change proves nothing of an hour later."""
     run = gated(play)
@@ -68,13 +42,6 @@ def test_guards_are_taken_anew_when_an_earlier_drive_took_them_and_changed_nothi
     journal.note("guards:change", journal.recall("guards"), kind="guards")
     play.world.hosts["a"].state["up"] = "yes"
     assert play.drive(run) is RunState.refused
-
-
-def test_what_guards_saw_last_is_what_steps_see(play: Play) -> None:
-    run = gated(play)
-    play.turn(run, "dba-1 yes")
-    assert play.drive(run) is RunState.succeeded
-    assert play.moves() == "a service=no, node told=succeeded"
 
 
 def test_a_run_waits_for_all_its_locks_and_says_for_whom(play: Play) -> None:
@@ -91,6 +58,24 @@ def test_a_run_waits_for_all_its_locks_and_says_for_whom(play: Play) -> None:
     assert play.drive(first) is RunState.succeeded
     assert second in play.store.awake()
     assert play.drive(second) is RunState.succeeded
+
+
+def test_a_run_that_never_held_its_locks_changes_nothing_at_its_end(play: Play) -> None:
+    first = play.request(STOP % "a")
+    journal = play.store.claim(first, "node-1")
+    journal.move(RunState.locking)
+    journal.take_locks(["host:a"])
+    after = """
+    always:
+      - {name: Sweep, hosts: a, set: {swept: "yes"}}
+      - {name: Tell, notify: {to: [dba], text: "{{ run.end }}"}}
+"""
+    second = play.request(STOP % "a" + after)
+    assert play.drive(second) is None
+    play.turn(second, "duty-1 cancels")
+    assert play.drive(second) is RunState.cancelled
+    assert "swept" not in play.world.hosts["a"].state
+    assert play.drive(first) is RunState.succeeded
 
 
 def test_a_run_is_not_driven_by_two(play: Play) -> None:

@@ -7,10 +7,11 @@ from itertools import product
 from hypothesis import given
 from hypothesis import strategies as st
 
-from hisauto.engine.steps import amount, batches
+from hisauto.engine.batches import amount, batches
 from hisauto.model.action import Observation
 from hisauto.plan.look import HostSeen, count
 from hisauto.runbook.expressions import Truth
+from hisauto.testing.clock import VirtualClock
 from hisauto.testing.hosts import Fault
 
 from .play import Play
@@ -61,3 +62,13 @@ def test_at_most_max_failures_and_a_batch_fail_and_those_in_flight_are_settled(p
     assert play.drive(run) == "failed"
     assert {host for host, _, _ in play.world.moves} == {"app1", "app2"}
     assert play.states(run) == {"1[app1]#1": "failed", "1[app2]#1": "failed"}
+
+
+@given(passed=st.floats(min_value=0, max_value=1e6), left=st.floats(min_value=0, max_value=1, exclude_min=True))
+def test_whoever_sleeps_on_a_virtual_clock_gets_on(passed: float, left: float) -> None:
+    """Also for the 1e-16 s that a rounding leaves: who waits until then would wait for ever."""
+    clock = VirtualClock()
+    clock.sleep(passed)
+    before = clock.monotonic()
+    clock.sleep(left)
+    assert clock.monotonic() > before

@@ -24,7 +24,7 @@ from hisauto.cli.nodes import LOG, Keeper, is_working
 from hisauto.cli.root import cli
 from hisauto.model.run import Attempt, AttemptState, RunView
 from lab import watcher, writer
-from lab.layout import Replication
+from lab.layout import Kind, Replication
 
 from .. import labs
 from ..labs import Hospital
@@ -59,15 +59,15 @@ class Load:
 class Scene:
     """A site with its lab, whoever acts in it, and what can be seen of it."""
 
-    def __init__(self, hospital: Hospital) -> None:
-        self.hospital, self.site = hospital, hospital.site
+    def __init__(self, hospital: Hospital, kind: Kind = "processes") -> None:
+        self.hospital, self.site, self.kind = hospital, hospital.site, kind
         self.app = App(self.site)
         self.keeper = Keeper(self.app)
 
     # ---------------------------------------------------------------- before and after
     def fresh(self, replication: Replication = "sync", *, rebuilt: bool = True) -> None:
         """A record without open runs, nothing cached, and a healthy lab: in its initial state, or as it is."""
-        lab.up(self.site, fresh=rebuilt, replication=replication)
+        lab.up(self.site, kind=self.kind, fresh=rebuilt, replication=replication)
         if self.app.store.open():
             self.end_node()
             self.close()
@@ -199,7 +199,8 @@ class Scene:
     def load(self, folder: Path, rate: float = 40.0) -> Iterator[Load]:
         """Writes through the proxy, and the watcher, for as long as the block lasts."""
         found, facts = Load(folder / "ledger", folder / "watch"), self.hospital.facts
-        watching = watcher.start(facts["watch"], found.record)
+        machines = self.hospital.folder if self.kind == "machines" else None
+        watching = watcher.start(facts["watch"], found.record, machines)
         try:
             writing = writer.start(facts["dsn"]["proxy"], found.ledger, rate)
             try:
@@ -262,10 +263,17 @@ def scene(target: Path) -> Iterator[Scene]:
     """A site with its lab, both gone afterwards."""
     with labs.hospital(target) as hospital:
         variants.add(hospital.site)
-        found = Scene(hospital)
-        try:
+        with on(hospital) as found:
             yield found
-        finally:
-            found.end_node()
-            found.close()
             shutil.rmtree(found.state, ignore_errors=True)
+
+
+@contextlib.contextmanager
+def on(hospital: Hospital, kind: Kind = "processes") -> Iterator[Scene]:
+    """Whoever acts in a lab that stands; no node of theirs works afterwards."""
+    found = Scene(hospital, kind)
+    try:
+        yield found
+    finally:
+        found.end_node()
+        found.close()

@@ -28,7 +28,7 @@ class Shared:
 
     def whole(self) -> Hospital:
         if self.dirty:
-            lab.up(self.hospital.site, fresh=True)
+            lab.up(self.hospital.site, kind="processes", fresh=True)
             self.dirty = False
         return self.hospital
 

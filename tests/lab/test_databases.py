@@ -104,7 +104,7 @@ def test_failover_under_load_loses_nothing_and_the_old_primary_rejoins(breakable
     assert watcher.overlaps(record) == []
     assert [reign.host for reign in watcher.reigns(record)][:1] == ["db1"]
     assert {reign.host for reign in watcher.reigns(record)} == {"db1", "db2"}
-    assert lab.up(breakable.site) is False, "healthy, whoever the primary is"
+    assert lab.up(breakable.site, kind="processes") is False, "healthy, whoever the primary is"
 
     done = role(breakable, "pg_standby", "db2", "-e", "source=db1")
     assert done.returncode != 0

@@ -44,7 +44,7 @@ def own(tmp_path: Path) -> Iterator[Hospital]:
 def test_up_is_idempotent_and_fast_if_healthy(hospital: Hospital) -> None:
     assert initial(hospital)
     began = time.monotonic()
-    assert lab.up(hospital.site) is False
+    assert lab.up(hospital.site, kind="processes") is False
     assert time.monotonic() - began < 10
 
 
@@ -78,7 +78,7 @@ def test_no_password_in_the_site_or_in_a_command_line(hospital: Hospital) -> Non
 
 
 def test_down_leaves_nothing_running_and_purge_leaves_nothing(own: Hospital) -> None:
-    lab.up(own.site)
+    lab.up(own.site, kind="processes")
     assert proc.strays(own.folder)
     pidfiles = [own.folder / f"hosts/{host}/data/postmaster.pid" for host in layout.DATABASES]
     held = {path.read_text().splitlines()[6].split()[1] for path in pidfiles}
@@ -95,9 +95,9 @@ def test_down_leaves_nothing_running_and_purge_leaves_nothing(own: Hospital) -> 
 
 
 def test_asynchronous_replication_is_an_option(own: Hospital) -> None:
-    lab.up(own.site, replication="async")
+    lab.up(own.site, kind="processes", replication="async")
     assert "|streaming|async|" in own.on("db1", "pg lag")
-    assert lab.up(own.site, replication="sync") is True
+    assert lab.up(own.site, kind="processes", replication="sync") is True
     assert "|streaming|sync|" in own.on("db1", "pg lag")
 
 
@@ -112,7 +112,7 @@ def test_killed_rack_powers_everything_off_and_up_builds_again(returned: Hospita
     labs.until(lambda: not proc.strays(returned.folder))
     assert returned.power("db1", "status") == (1, "unknown")
     assert lab.status(returned.site).up is False
-    assert lab.up(returned.site) is True
+    assert lab.up(returned.site, kind="processes") is True
     assert initial(returned)
 
 
@@ -125,7 +125,7 @@ def test_killed_supervisor_takes_its_host_along_and_up_builds_again(returned: Ho
     os.kill(victim, signal.SIGKILL)
     labs.until(lambda: not below & proc.strays(returned.folder))
     assert len(proc.strays(returned.folder)) > len(others) / 2  # the others live
-    assert lab.up(returned.site) is True
+    assert lab.up(returned.site, kind="processes") is True
     assert initial(returned)
 
 
@@ -136,7 +136,7 @@ def test_rack_and_all_supervisors_killed_at_once(returned: Hospital) -> None:
     proc.send(whole, signal.SIGKILL)
     labs.until(lambda: not any(proc.start_time(pid) for pid in whole))
     assert proc.strays(returned.folder)
-    assert lab.up(returned.site) is True
+    assert lab.up(returned.site, kind="processes") is True
     assert initial(returned)
 
 
@@ -147,12 +147,12 @@ COUNT = 20 if os.environ.get("HISAUTO_TORTURE") else 3
 @pytest.mark.parametrize("how", [signal.SIGKILL, signal.SIGINT])
 def test_up_killed_at_any_moment(whatever: Hospital, seed: int, how: signal.Signals) -> None:
     moment = random.Random(seed * 2 + (how == signal.SIGINT)).uniform(0.1, 2.5)
-    argv = [sys.executable, "-m", "lab", "--site", str(whatever.site), "up", "--fresh"]
+    argv = [sys.executable, "-m", "lab", "--site", str(whatever.site), "up", "--kind", "processes", "--fresh"]
     with subprocess.Popen(argv, cwd=REPOSITORY, stdout=subprocess.DEVNULL, stderr=subprocess.DEVNULL) as half:
         time.sleep(moment)
         half.send_signal(how)
         half.wait(20)
-    lab.up(whatever.site)
+    lab.up(whatever.site, kind="processes")
     assert initial(whatever)
     assert len([p for p in proc.strays(whatever.folder) if "lab.rack" in _line(p)]) == 6
 
@@ -165,7 +165,7 @@ def _line(pid: int) -> str:
 
 
 def test_two_ups_at_once(whatever: Hospital) -> None:
-    argv = [sys.executable, "-m", "lab", "--site", str(whatever.site), "up", "--fresh"]
+    argv = [sys.executable, "-m", "lab", "--site", str(whatever.site), "up", "--kind", "processes", "--fresh"]
     both = [subprocess.Popen(argv, cwd=REPOSITORY, stdout=subprocess.PIPE, text=True) for _ in range(2)]
     said = [one.communicate(timeout=60)[0] for one in both]
     assert [one.returncode for one in both] == [0, 0]

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import os
 import pwd
+from pathlib import Path
 
 import pytest
 
@@ -24,10 +25,39 @@ def test_missing_postgresql(monkeypatch: pytest.MonkeyPatch) -> None:
     assert "postgresql" in prereq.missing()
 
 
-def test_best_says_what_it_leaves_out() -> None:
+def test_best_says_what_it_leaves_out_and_what_it_lacks() -> None:
     best = prereq.best()
-    assert best.kind == "processes"
+    assert (best.kind == "machines") == (best.lacking == ())
+    assert best.skipped == prereq.LEFT_OUT[best.kind]
     assert all(what and why for what, why in best.skipped)
+
+
+def test_without_root_there_are_no_machines(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(os, "geteuid", lambda: 1000)
+    monkeypatch.setattr(prereq, "missing", lambda _: [])
+    assert prereq.best() == prereq.Best("processes", prereq.LEFT_OUT["processes"], ("it takes root",))
+    with pytest.raises(LabError, match="takes root") as caught:
+        prereq.check("machines")
+    assert "--kind processes" in str(caught.value.hint)
+
+
+def test_machines_that_are_impossible_are_refused_with_the_reason(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(os, "geteuid", lambda: 0)
+    absent = ("mmdebstrap", "systemd-nspawn")
+    monkeypatch.setattr("shutil.which", lambda program: None if program in absent else program)
+    with pytest.raises(LabError, match="mmdebstrap, systemd-container") as caught:
+        prereq.check("machines")
+    assert "apt-get install -y mmdebstrap systemd-container" in str(caught.value.hint)
+    monkeypatch.setattr("shutil.which", lambda program: program)
+    monkeypatch.setattr("lab.machines.cgroups.ROOT", Path("/nonexistent"))
+    with pytest.raises(LabError, match="no control groups systemd, memory, pids, unified in /nonexistent"):
+        prereq.check("machines")
+
+
+def test_a_kind_that_there_is_not(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setenv("HISAUTO_LAB", "clouds")
+    with pytest.raises(LabError, match="'clouds', and has to be one of: processes, machines"):
+        prereq.demanded()
 
 
 def test_root_becomes_a_named_user(monkeypatch: pytest.MonkeyPatch) -> None:
@@ -40,7 +70,7 @@ def test_root_becomes_a_named_user(monkeypatch: pytest.MonkeyPatch) -> None:
         prereq.lab_user()
     monkeypatch.setenv("HISAUTO_LAB_USER", "daemon")
     assert prereq.lab_user() == pwd.getpwnam("daemon")
-    monkeypatch.setattr(prereq, "missing", list)
+    monkeypatch.setattr(prereq, "missing", lambda _: [])
     with pytest.raises(LabError, match="no login shell"):
         prereq.check()
 

@@ -5,22 +5,11 @@ from __future__ import annotations
 
 from dataclasses import dataclass
 
-HEAD = """\
-runbook: example
-version: 1.0.0
-title: An example
-kind: drill
-owner: dba
-"""
-STEPS = """\
-steps:
-  - name: Look
-    command: uptime
-    changes: no
-"""
+from hisauto.runbook.rules.rule import HEAD, STEPS
+
 STEP = HEAD + "steps:\n  - name: Do it\n"
 GATE = HEAD + "steps:\n  - name: Ask\n    approve:\n      question: Go on?\n"
-LOOK = HEAD + "steps:\n  - name: Look\n    command: uptime\n    changes: no\n"
+LOOK = HEAD + STEPS
 
 
 @dataclass(frozen=True)
@@ -90,11 +79,25 @@ BAD = [
     Bad("bad field of an action", "HA103", STEP + "    power: ▸'no'\n", "expected on, off or status, not 'no'"),
     Bad("no program", "HA103", STEP + "    command: ▸''\n", "command: it is empty"),
     Bad("a quote that never ends", "HA103", STEP + "    command: ▸echo '{{ run.id }}\n", "no closing quotation"),
-    Bad("text for a mapping", "HA103", STEP + "    http: ▸http://localhost/\n", "http: expected a mapping", "url"),
+    Bad("text for a mapping", "HA103", STEP + "    copy: ▸motd\n", "copy: expected a mapping", "dest"),
     Bad("otherwise: continue", "HA103", GATE + "      by: {dba_lead: 1}\n      otherwise: ▸continue\n",
         "expected deny or escalate, not 'continue': a gate that nobody answers never opens"),
     Bad("a quorum of 0", "HA103", GATE + "      by: {dba_lead: ▸0}\n", "a quorum of 0 approves nothing"),
     Bad("a gate by nobody", "HA103", GATE + "      by: ▸{}\n", "it is empty"),
+    Bad("one choice", "HA103", GATE + "      by: {dba_lead: 1}\n      choices: ▸[adopt]\n", "two choices or more, each once"),
+    Bad("a choice twice", "HA103", GATE + "      by: {dba_lead: 1}\n      choices: ▸[adopt, adopt]\n", "each once"),
+    Bad("no is no choice", "HA103", GATE + "      by: {dba_lead: 1}\n      choices: ▸[adopt, no]\n", "'no' is no choice"),
+    Bad("a choice with a space", "HA103", GATE + "      by: {dba_lead: 1}\n      choices: [adopt, ▸leave it]\n", "small letters"),
+    Bad("no items", "HA103", STEP + "    for_each: ▸[]\n    command: a\n", "expected a list"),
+    Bad("a mapping for items", "HA103", STEP + "    for_each: ▸{a: b}\n    command: a\n", "not a mapping"),
+    Bad("nothing side by side", "HA103", STEP + "    together: ▸[]\n", "it is empty"),
+    Bad("a person's work by nobody", "HA102", STEP + "    manual: ▸{do: Turn the key}\n", "'by' is missing"),
+    Bad("a person's work without words", "HA102", STEP + "    manual: ▸{by: duty}\n", "'do' is missing"),
+    Bad("a role with a space", "HA103", STEP + "    manual: {do: Turn the key, by: ▸duty manager}\n", "small letters"),
+    Bad("unknown field of a person's work", "HA101", STEP + "    manual: {do: x, by: duty, ▸proof: y}\n", "'proof'"),
+    Bad("a bad name of a runbook", "HA103", STEP + "    runbook: ▸Restart it\n", "small letters, digits and hyphens"),
+    Bad("a bad parameter of a runbook", "HA103", STEP + "    runbook: restart\n    with: {▸his-service: x}\n", "small letters"),
+    Bad("the planner's word", "HA101", STEP + "    command: a\n    ▸part: x\n", "unknown word 'part'"),
     Bad("two actions", "HA104", STEP + "    command: uptime\n    ▸shell: uptime\n",
         "several actions: 'command' (line 8) and 'shell' (line 9)", "two steps"),
     Bad("action and gate", "HA104", GATE + "      by: {dba_lead: 1}\n    ▸steps:\n      - {name: x, command: y}\n",
@@ -116,6 +119,14 @@ BAD = [
     Bad("unknown result", "HA111", LOOK + "    register: up\n  - name: Then\n    when: ▸up.stduot == ''\n    command: a\n",
         "'up' has no 'stduot'", "'stdout'"),
     Bad("host without hosts", "HA111", STEP + "    command: ▸echo {{ host }}\n", "this is not on a host", "hosts"),
+    Bad("item without a list", "HA111", STEP + "    command: ▸echo {{ item }}\n", "for no item of a list", "for_each"),
+    Bad("side by side, and waiting for the other", "HA111", HEAD + "steps:\n  - name: Both\n    together:\n"
+        "      - {name: One, command: a, register: one}\n      - {name: Two, command: b, when: ▸one.rc == 0}\n",
+        "unknown name 'one'"),
+    Bad("a runbook's parameter from the unit", "HA111", STEP + "    runbook: service-restart\n    with: {host: ▸'{{ host }}'}\n",
+        "this is not on a host"),
+    Bad("an answer has no such field", "HA111", GATE + "      by: {dba_lead: 1}\n    register: said\n  - name: Then\n"
+        "    when: ▸said.anser == 'yes'\n    command: a\n", "'said' has no 'anser'", "'answer'"),
     Bad("clock", "HA111", LOOK + "    expect: ▸now() == 1\n", "unknown name 'now'"),
     Bad("missing parameter definition", "HA112", HEAD + "params: {cluster: {}}\n" + STEPS + "    expect: ▸params.clutser == ''\n",
         "there is no parameter 'clutser'", "'cluster'"),
@@ -148,8 +159,15 @@ BAD = [
     Bad("a canary in a guard", "HA121", HEAD + "guards:\n  - {command: a, ▸changes: yes}\n" + STEPS, "only a look under verify"),
     Bad("a measure in a guard", "HA121", HEAD + "guards:\n  - {command: a, ▸measures: {rpo: rc}}\n" + STEPS, "measures"),
     Bad("irreversible with retries", "HA122", STEP + "    command: a\n    irreversible: gone\n    ▸retries: 2\n", "blindly"),
-    Bad("retries on a block", "HA126", HEAD + "steps:\n  - name: Block\n    ▸retries: 2\n    steps:\n"
-        "      - {name: x, command: a}\n", "as a whole", "on the steps"),
+    Bad("irreversible in a block with retries", "HA122", HEAD + "steps:\n  - name: Block\n    ▸retries: 2\n    steps:\n"
+        "      - {name: x, command: a, irreversible: gone}\n", "blindly", "give the block a done_when"),
+    Bad("hosts and items", "HA130", STEP + "    hosts: db1\n    ▸for_each: [a, b]\n    command: a {{ item }}\n",
+        "for hosts or for items", "into a block"),
+    Bad("a runbook for each host", "HA131", STEP + "    hosts: app\n    batch: 1\n    ▸runbook: service-restart\n",
+        "can't be a unit's", "parameter"),
+    Bad("a runbook in a block for items", "HA131", HEAD + "steps:\n  - name: Each\n    for_each: [a, b]\n    steps:\n"
+        "      - {name: x, ▸runbook: service-restart}\n", "can't be a unit's"),
+    Bad("with, and no runbook", "HA131", STEP + "    command: a\n    ▸with: {a: b}\n", "a step that is a runbook"),
     Bad("several hosts at once", "HA123", STEP + "    hosts: ▸app\n    command: a\n", "several hosts", "batch"),
     Bad("several hosts by a name", "HA123", HEAD + "hosts: {apps: app}\n" + STEPS + "  - name: Do it\n    hosts: ▸apps\n"
         "    command: a\n", "several hosts"),
@@ -162,8 +180,32 @@ BAD = [
     Bad("default that isn't a choice", "HA125", HEAD + "params:\n  loss: {type: choice, of: [a, b], default: ▸c}\n" + STEPS,
         "one of a, b, not 'c'"),
     Bad("default of another type", "HA125", HEAD + "params:\n  lag: {type: duration, default: ▸soon}\n" + STEPS, "a duration"),
-    Bad("undo of the unknown", "HA150", STEP + "    command: a\n    ▸undo: {command: b}\n", "this undo won't run for a step "
-        "that failed", "done_when", "warning"),
-    Bad("undo of the irreversible", "HA151", STEP + "    command: a\n    irreversible: gone\n"
-        "    ▸undo: {command: b, idempotent: true}\n", "never runs", severity="warning"),
+    Bad("no code of a rule", "HA103", STEP + "    command: a\n    accept: {▸HA1: why}\n", "a rule's code, like HA152"),
+    Bad("no reason to accept", "HA103", STEP + "    command: a\n    accept: {HA152: ▸''}\n", "it is empty"),
+    Bad("a secret in an argument list", "HA140", STEP + "    command: [mysql, ▸'-p{{ secrets.db }}']\n", "a secret can't stand in "
+        "command's argv", "env"),
+    Bad("a secret in a script", "HA140", STEP + "    shell: ▸echo {{ secrets.db }}\n", "shell's script"),
+    Bad("a secret in a question", "HA140", HEAD + "steps:\n  - name: Ask\n    approve: {question: ▸'{{ secrets.db }}?', by: {dba: 1}}\n",
+        "a question"),
+    Bad("a secret in a message", "HA140", HEAD + "steps:\n  - name: Tell\n    notify: {to: dba, text: ▸'{{ secrets.db }}'}\n",
+        "a message"),
+    Bad("a secret in an expectation", "HA140", LOOK + "    expect: ▸stdout == secrets.db\n", "expect"),
+    Bad("a secret in a condition", "HA140", STEP + "    command: a\n    when: ▸secrets.db == ''\n", "when"),
+    Bad("a secret in a pattern", "HA140", STEP + "    hosts: ▸'{{ secrets.db }}'\n    batch: 1\n    command: a\n", "a host pattern"),
+    Bad("a secret in a lock", "HA140", HEAD + "locks: [▸'{{ secrets.db }}']\n" + STEPS, "a lock's name"),
+    Bad("a secret in an undo's command", "HA140", STEP + "    command: a\n    undo: {command: ▸'b {{ secrets.db }}', "
+        "idempotent: yes}\n", "command's argv"),
+    Bad("all secrets", "HA140", STEP + "    command: a\n    env: {A: ▸'{{ secrets | tojson }}'}\n", "say which"),
+    Bad("a secret by a name unknown yet", "HA140", HEAD + "params: {which: {}}\n" + STEP[len(HEAD):]
+        + "    command: a\n    env: {A: ▸'{{ secrets[params.which] }}'}\n", "say which"),
+    Bad("unknown secret", "HA141", STEP + "    command: a\n    env: {A: ▸'{{ secrets.bd }}'}\n", "no secret 'bd'", "known: db"),
+    Bad("unknown secret by default", "HA141", HEAD + "params:\n  login: {type: secret, default: ▸dd}\n" + STEPS,
+        "no secret 'dd'", "known: db"),
+    Bad("a change without a window", "HA142", HEAD.replace("drill", "▸change") + STEPS, "a change needs a window", "window: NAME"),
+    Bad("an emergency with a window", "HA142", HEAD.replace("drill", "emergency") + "▸window: night\n" + STEPS, "bound by no window", "leave it out"),
+    Bad("unknown window", "HA143", HEAD.replace("drill", "change\nwindow: ▸nihgt") + STEPS, "no window 'nihgt'", "'night'"),
+    Bad("a playbook on its word", "HA133", STEP + "    hosts: app1\n    ▸playbook: books/x.yml\n", "only a done_when can tell",
+        "done_when"),
+    Bad("an undo by a playbook", "HA133", STEP + "    command: a\n    undo: {▸playbook: books/x.yml, idempotent: yes}\n",
+        "only a done_when can tell"),
 ]  # fmt: skip

@@ -17,13 +17,13 @@ from jsonschema import Draft202012Validator
 
 from hisauto.errors import Invalid
 from hisauto.runbook.calls import unrendered
-from hisauto.runbook.check import check_text
 from hisauto.runbook.digest import content_digest
 from hisauto.runbook.documents import HostSet, Retries, Runbook
 from hisauto.runbook.loader import read_runbook
+from hisauto.runbook.rules.rule import HEAD, STEPS
 from hisauto.runbook.schema import json_schema
-from tests.runbook.bad import BAD, HEAD, STEPS
-from tests.runbook.fakes import ACTIONS, GROUPS, HOSTS
+from tests.runbook.bad import BAD
+from tests.runbook.reading import ACTIONS, GROUPS, HOSTS, check_text
 
 SAMPLES = sorted((Path(__file__).parent / "samples").glob("*.yml"))
 assert SAMPLES
@@ -61,7 +61,7 @@ def reread(runbook: Runbook) -> Runbook:
 
 @pytest.mark.parametrize("path", SAMPLES, ids=lambda path: path.stem)
 def test_samples_are_good_by_every_judge(path: Path) -> None:
-    runbook, problems = check_text(path.read_bytes(), path.name, ACTIONS, groups=GROUPS, hosts=HOSTS)
+    runbook, problems = check_text(path.read_bytes(), path.name, groups=GROUPS, hosts=HOSTS)
     assert problems == []
     assert runbook is not None
     assert reread(runbook) == runbook
@@ -144,9 +144,11 @@ def test_the_schema_sees_what_is_wrong_with_the_form(bad: Any) -> None:
 TEXT = st.text(
     st.characters(codec="utf-8", exclude_categories=("C", "Z"), exclude_characters="'"), min_size=1, max_size=12
 ).filter(str.strip)
+# Of what is no word of a shell, tests/runbook/bad.py has its own cases.
+WORDS = TEXT.filter(lambda text: not set(text) & set("\"\\'"))
 DURATION = st.builds("{}{}".format, st.integers(0, 999), st.sampled_from(["s", "m", "h"]))
 ACTION = st.one_of(
-    st.builds(lambda t: {"command": t}, TEXT),
+    st.builds(lambda t: {"command": t}, WORDS),
     st.builds(lambda t, on: {"sql": {"query": t, "on": on}}, TEXT, TEXT),
     st.builds(lambda v: {"power": v}, st.sampled_from(["on", "off", "status"])),
     st.builds(lambda t: {"http": {"url": t, "from": "host"}}, TEXT),
@@ -161,19 +163,27 @@ PROBE = st.builds(
 MODIFIERS = st.fixed_dictionaries(
     {"name": TEXT},
     optional={
-        "hosts": TEXT, "when": TEXT, "within": DURATION, "timeout": DURATION, "retries": st.integers(0, 9),
+        "hosts": TEXT, "for_each": st.lists(TEXT, min_size=1, max_size=3), "when": TEXT,
+        "within": DURATION, "timeout": DURATION, "retries": st.integers(0, 9),
         "idempotent": st.sampled_from(["yes", "no", "true", "false"]), "irreversible": TEXT, "done_when": PROBE,
         "batch": st.lists(st.one_of(st.integers(1, 99).map(str), st.integers(0, 100).map("{}%".format)), min_size=1),
         "unreachable": st.fixed_dictionaries({"go_on": TEXT}), "env": st.dictionaries(st.just("LC_ALL"), TEXT),
         "undo": st.builds(lambda action, done: action | {"done_when": done}, ACTION, PROBE),
     },
 )  # fmt: skip
+FOR_PEOPLE = st.one_of(
+    st.builds(lambda t, more: {"manual": {"do": t, "by": "duty", **more}}, TEXT,
+              st.fixed_dictionaries({}, optional={"evidence": TEXT})),
+    st.builds(lambda t, more: {"approve": {"question": t, "by": {"duty": 1}, **more}}, TEXT,
+              st.fixed_dictionaries({}, optional={"choices": st.just(["adopt", "leave"]), "within": DURATION})),
+    st.builds(lambda t: {"runbook": "c-d", "with": {"x": t}}, TEXT),
+)  # fmt: skip
 STEP = st.recursive(
-    st.builds(lambda words, action: words | action, MODIFIERS, ACTION),
+    st.builds(lambda words, action: words | action, MODIFIERS, st.one_of(ACTION, FOR_PEOPLE)),
     lambda inner: st.builds(
         lambda words, kind, steps: words | {kind: steps},
         MODIFIERS,
-        st.sampled_from(["steps", "ways"]),
+        st.sampled_from(["steps", "ways", "together"]),
         st.lists(inner, min_size=1, max_size=3),
     ),
     max_leaves=6,
@@ -240,6 +250,6 @@ def test_a_damaged_runbook_is_checked_or_invalid(path: Path, edits: list[tuple[f
         at = int(place * len(text))
         text = text[:at] + piece + text[at + cut :]
     lines = text.count("\n") + 1
-    runbook, problems = check_text(text.encode("utf-8", "replace"), "x.yml", ACTIONS, groups=GROUPS, hosts=HOSTS)
+    runbook, problems = check_text(text.encode("utf-8", "replace"), "x.yml", groups=GROUPS, hosts=HOSTS)
     assert runbook is not None or problems
     assert all(p.file == "x.yml" and 0 <= p.line <= lines + 1 and p.message for p in problems)

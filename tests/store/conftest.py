@@ -9,7 +9,7 @@ import sqlalchemy as sa
 from hisauto.store.engine import open_store
 from hisauto.store.store import Store
 
-from .cluster import BINARIES, cluster
+from .cluster import BINARIES, server
 from .runs import HeldClock
 
 
@@ -17,8 +17,8 @@ from .runs import HeldClock
 def postgresql() -> Iterator[sa.URL]:
     if BINARIES is None:
         pytest.skip("PostgreSQL's server is not installed")
-    with cluster() as url:
-        yield url
+    with server() as made:
+        yield made.url
 
 
 @pytest.fixture(params=["sqlite", "postgresql"])

@@ -87,7 +87,14 @@ def log(store: Store, run: str | None = None) -> list[Entry]:
     head = store.head()
     assert head.size == len(every)
     assert head.last == (every[-1].hash if every else head.last)
+    assert against(store) == []
     return [entry for entry in every if run in (None, entry.run)]
+
+
+def against(store: Store) -> list[str]:
+    """What the tables say otherwise than the log."""
+    comparison = store.compared()
+    return [str(found) for found in [*comparison.loose(), *(found for one in comparison for found in one.findings)]]
 
 
 def kinds(store: Store, run: str | None = None) -> list[str]:

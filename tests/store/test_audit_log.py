@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from datetime import timedelta
+
 import pytest
 import sqlalchemy as sa
 
@@ -11,6 +13,7 @@ from hisauto.audit.note import NodeKey
 from hisauto.audit.verify import verify_entries
 from hisauto.errors import Broken
 from hisauto.store import audit_log
+from hisauto.store.rows import Published
 from hisauto.store.schema import audit_entries, audit_head
 from hisauto.store.store import Store
 
@@ -48,16 +51,37 @@ def test_checkpoints_are_made_when_there_is_something_new(store: Store, clock: H
     assert second is not None
     said = checkpoint.verify(second, [KEY.verifier])
     assert (said.size, said.root, said.at) == (store.head().size, store.head().root(), "2026-11-23T03:01:00.123Z")
-    store.mark_published(said.size)
-    before = store.checkpoints()
-    clock.sleep(60)
-    store.mark_published(said.size)
-    assert store.checkpoints() == before
-    assert [(each.text, each.published_at is None) for each in before] == [(first, True), (second, False)]
-    assert [each.text for each in store.checkpoints(unpublished=True)] == [first]
+    assert [each.text for each in store.checkpoints()] == [first, second]
     report = verify_entries(store.raw_entries(), [first, second], [KEY.verifier], [second])
     assert report.findings == ()
     assert (report.anchored, report.unanchored) == (said.size, 0)
+
+
+def test_each_place_is_known_by_itself(store: Store, clock: HeldClock) -> None:
+    journal = driven(store)
+    signed = []
+    for number in range(3):
+        journal.note(f"k{number}", number)
+        signed.append((store.head().size, store.checkpoint(sign)))
+    assert store.unpublished("a", 9) == store.unpublished("b", 9) == signed
+    assert store.unpublished("a", 2) == signed[:2]
+    store.mark_published("a", signed[1][0])
+    assert (store.unpublished("a", 9), store.unpublished("b", 9)) == (signed[2:], signed)
+    store.mark_published("a", signed[0][0])
+    assert store.published("a") == Published(signed[1][0], clock.now()), "it has more already"
+
+
+def test_a_place_that_fails_is_on_record_until_it_works_again(store: Store, clock: HeldClock) -> None:
+    began = clock.now()
+    store.mark_published("a", 4)
+    clock.sleep(60)
+    store.mark_unpublished("a", "no route")
+    clock.sleep(60)
+    store.mark_unpublished("a", "no room")
+    assert store.published("a") == Published(4, began, began + timedelta(seconds=60), "no room")
+    store.mark_published("a", 7)
+    assert store.published("a") == Published(7, clock.now())
+    assert store.published("b") == Published()
 
 
 def test_a_signer_that_fails_leaves_no_checkpoint(store: Store) -> None:

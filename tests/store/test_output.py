@@ -70,6 +70,18 @@ def test_much_of_it_is_written_at_once(store: Store) -> None:
     assert log(store) == before
 
 
+@pytest.mark.usefixtures("for_ever")
+def test_ten_thousand_lines_are_a_few_rows(store: Store) -> None:
+    """More than is kept: neither its size nor the number of writes goes with the number of lines."""
+    journal = driven(store)
+    for number in range(10_000):
+        journal.output("1#1", "out", f"{number:099}\n")
+    journal.record("1", 1, A.started)
+    written = texts(store, journal.run)
+    assert sum(len(text) for _, _, text in written) == OUTPUT_LIMIT + len(OUTPUT_MARK)
+    assert len(written) <= OUTPUT_LIMIT // GATHER_UP_TO + 1
+
+
 def test_it_does_not_wait_long_for_more(store: Store) -> None:
     journal = driven(store)
     deadline = time.monotonic() + 20

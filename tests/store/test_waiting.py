@@ -11,8 +11,10 @@ from typing import Any
 
 import pytest
 
-from hisauto.errors import NotFound, Refused
+from hisauto.audit.merkle import Head
+from hisauto.errors import NotFound, RecordAway, Refused
 from hisauto.model.run import RunState
+from hisauto.store import engine
 from hisauto.store.engine import open_store
 from hisauto.store.journal import StoreJournal
 from hisauto.store.store import Store
@@ -36,10 +38,10 @@ def test_a_decision_wakes_who_waits_for_it(store: Store) -> None:
     wake_at = START + timedelta(minutes=10)
     assert journal.park(R.waiting, GATE, wake_at, journal.inbox())
     assert (journal.view().question, journal.view().wake_at) == (GATE, wake_at)
-    assert store.awake() == []
+    assert list(store.awake()) == []
     assert store.decide(journal.run, decision())
     assert store.decide(journal.run, decision("dba-2"))
-    assert store.awake() == [journal.run]
+    assert list(store.awake()) == [journal.run]
     assert journal.inbox() == 2
     assert [each.person for each in journal.decisions("gate-1")] == ["dba-1", "dba-2"]
     assert journal.view().question == GATE, "it stays in sight until the run goes on"
@@ -82,7 +84,7 @@ def test_no_decision_is_lost_between_the_look_and_the_parking(store: Store) -> N
         deciding, driving = pool.submit(decide), pool.submit(drive)
         deciding.result(60)
         driving.result(60)
-    assert store.awake() == []
+    assert list(store.awake()) == []
     log(store)
 
 
@@ -159,7 +161,7 @@ def test_time_wakes_each_run_once(store: Store, clock: HeldClock) -> None:
     assert store.wake_due(START + timedelta(minutes=10)) == [early.run]
     assert store.wake_due(START + timedelta(hours=1)) == [late.run]
     assert store.wake_due(START + timedelta(hours=2)) == []
-    assert store.awake() == sorted([early.run, late.run])
+    assert list(store.awake()) == sorted([early.run, late.run])
 
 
 def test_two_openings_of_one_database_write_in_one_order(store: Store, url: str) -> None:
@@ -224,9 +226,9 @@ def test_the_end_of_a_run_wakes_who_waits_for_its_locks(store: Store, clock: Hel
         waiting.append(journal.run)
     at_gate = driven(store)
     at_gate.park(R.waiting, GATE, None, at_gate.inbox())
-    assert store.awake() == sorted([holder.run, other.run])
+    assert list(store.awake()) == sorted([holder.run, other.run])
     holder.end(R.failed, {})
-    assert store.awake() == [other.run, waiting[0], waiting[2]]
+    assert list(store.awake()) == [other.run, waiting[0], waiting[2]]
 
 
 def test_a_lock_that_is_freed_before_the_parking_prevents_it(store: Store) -> None:
@@ -262,3 +264,21 @@ def test_many_runs_one_lock_each_gets_it_and_never_two(store: Store) -> None:
     assert store.locks() == []
     assert {store.view(run).state for run in several} == {R.cancelled}
     log(store)
+
+
+@pytest.mark.parametrize("url", ["postgresql"], indirect=True)
+def test_who_is_frozen_in_mid_write_keeps_nobody_out(store: Store, url: str, monkeypatch: pytest.MonkeyPatch) -> None:
+    """A process that is stopped, or whose host is gone, holds the head of the log, and is made to let go of it."""
+    monkeypatch.setitem(engine._SETTINGS, "options", "-c idle_in_transaction_session_timeout=300ms")
+    run = requested(store)
+    frozen = open_store(url, HeldClock())
+
+    def freeze(_head: Head, _at: str) -> str:
+        assert store.decide(run, decision())
+        return "a checkpoint"
+
+    with pytest.raises(RecordAway, match="idle-in-transaction timeout"):
+        frozen.checkpoint(freeze)
+    assert store.checkpoints() == []
+    assert frozen.checkpoint(lambda _head, _at: "a checkpoint") == "a checkpoint"
+    frozen.close()

@@ -64,5 +64,8 @@ def nap() -> str:
 
 
 @pytest.fixture
-def gate(tmp_path: Path) -> Gate:
-    return Gate(tmp_path / "gate")
+def gate(tmp_path: Path) -> Iterator[Gate]:
+    """Open in the end, so that nothing waits at it for ever after a test that failed."""
+    made = Gate(tmp_path / "gate")
+    yield made
+    made.open()

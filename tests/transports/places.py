@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import contextlib
 import getpass
 import os
 import shutil
@@ -9,7 +10,7 @@ import socket
 import subprocess
 import threading
 import time
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any, TypeVar
@@ -51,6 +52,7 @@ class Sshd:
     process: subprocess.Popen[bytes]
     port: int
     folder: Path
+    address: str = "127.0.0.1"
 
     @property
     def key(self) -> Path:
@@ -62,11 +64,21 @@ class Sshd:
 
     @property
     def vars(self) -> dict[str, Any]:
-        return {"ansible_host": "127.0.0.1", "ansible_port": self.port, "ansible_user": getpass.getuser()}
+        return {"ansible_host": self.address, "ansible_port": self.port, "ansible_user": getpass.getuser()}
 
     def connections(self) -> set[psutil.Process]:
-        """The server's processes that hold a connection each."""
-        return {p for p in psutil.Process(self.process.pid).children() if called(p, "sshd")}
+        """The server's processes that hold a connection each. Not root's has a monitor of its own before it."""
+        served = [p for p in self.tree()[1:] if called(p, "sshd")]
+        above = set()
+        for p in served:
+            with contextlib.suppress(psutil.NoSuchProcess):
+                above.add(p.ppid())
+        return {p for p in served if p.pid not in above}
+
+    def tree(self) -> list[psutil.Process]:
+        """All that the server has started and still holds, itself first."""
+        top = psutil.Process(self.process.pid)
+        return [top, *top.children(recursive=True)]
 
     def shells(self, among: set[psutil.Process] | None = None) -> list[psutil.Process]:
         """The persistent shells, those of some connections or of all."""
@@ -93,8 +105,10 @@ def free_port() -> int:
         return int(s.getsockname()[1])
 
 
-def start_sshd(folder: Path, options: Mapping[str, str] | None = None) -> Sshd:
-    """Own host key, own client key, own port; the folder's known_hosts knows it."""
+def start_sshd(
+    folder: Path, options: Mapping[str, str] | None = None, address: str = "127.0.0.1", within: Sequence[str] = ()
+) -> Sshd:
+    """Own host key, own client key, own port; its known_hosts knows it. ``within`` goes before its command."""
     folder.mkdir(parents=True, exist_ok=True)
     for name in ("host_key", "client"):
         if not (folder / name).exists():
@@ -106,7 +120,7 @@ def start_sshd(folder: Path, options: Mapping[str, str] | None = None) -> Sshd:
         port = free_port()
         lines = {
             "Port": str(port),
-            "ListenAddress": "127.0.0.1",
+            "ListenAddress": address,
             "HostKey": str(folder / "host_key"),
             "AuthorizedKeysFile": str(folder / "authorized_keys"),
             "PidFile": "none",
@@ -119,21 +133,22 @@ def start_sshd(folder: Path, options: Mapping[str, str] | None = None) -> Sshd:
         }
         (folder / "sshd_config").write_text("".join(f"{k} {v}\n" for k, v in lines.items()))
         with (folder / "sshd.log").open("ab") as log:
-            process = subprocess.Popen(["/usr/sbin/sshd", "-D", "-e", "-f", folder / "sshd_config"], stderr=log)
-        if answers(port, process):
+            command = [*within, "/usr/sbin/sshd", "-D", "-e", "-f", str(folder / "sshd_config")]
+            process = subprocess.Popen(command, stderr=log)
+        if answers(address, port, process):
             break
     else:
         pytest.fail(f"sshd does not start: {(folder / 'sshd.log').read_text()}")
     kind, blob = (folder / "host_key.pub").read_text().split()[:2]
-    (folder / "known_hosts").write_text(f"[127.0.0.1]:{port} {kind} {blob}\n")
-    return Sshd(process, port, folder)
+    (folder / "known_hosts").write_text(f"[{address}]:{port} {kind} {blob}\n")
+    return Sshd(process, port, folder, address)
 
 
-def answers(port: int, process: subprocess.Popen[bytes]) -> bool:
+def answers(address: str, port: int, process: subprocess.Popen[bytes]) -> bool:
     end = time.monotonic() + DEADLINE
     while time.monotonic() < end and process.poll() is None:
         try:
-            with socket.create_connection(("127.0.0.1", port), 1) as s:
+            with socket.create_connection((address, port), 1) as s:
                 return s.recv(4) == b"SSH-"
         except OSError:
             time.sleep(0.02)

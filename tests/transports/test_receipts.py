@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import os
+import signal
 import subprocess
 import threading
 from pathlib import Path
@@ -10,6 +11,7 @@ from pathlib import Path
 import psutil
 import pytest
 
+from hisauto.errors import Refused
 from hisauto.model.transport import Completed, Fate, Script
 from hisauto.transports.session import file_name
 
@@ -92,7 +94,8 @@ def test_recycled_pid(there: Place, run: str, nap: str) -> None:
     begin(session, "step", f"sleep {nap}", place)
     record = receipt_folder(there, "step") / "pid"
     worker, born, boot = record.read_text().split()
-    for pid in [int(worker), *left(nap)]:
+    os.killpg(int(worker), signal.SIGKILL)  # with the watch over its limit
+    for pid in left(nap):
         psutil.Process(pid).kill()
     until(lambda: not left(nap), "the script's end")
     with subprocess.Popen(["sleep", "60"]) as stranger:
@@ -107,12 +110,14 @@ def test_worker_killed(there: Place, run: str, nap: str) -> None:
     session = there.session(run)
     place = session.place()
     begin(session, "step", f"sleep {nap}", place)
-    psutil.Process(int((receipt_folder(there, "step") / "pid").read_text().split()[0])).kill()
+    worker = int((receipt_folder(there, "step") / "pid").read_text().split()[0])
+    psutil.Process(worker).kill()
     new = there.session(run)
     receipt = until(lambda: (r := new.settle("step", 2, place)).fate is Fate.died and r, "the worker's end")
     assert receipt and "still at work" in receipt.why
     assert new.settle("step", 2, place, kill=True).fate is Fate.died
     assert left(nap) == []
+    os.killpg(worker, signal.SIGKILL)  # the watch over its limit stays until that has passed
 
 
 def test_claimed_never_started(there: Place, run: str) -> None:
@@ -138,14 +143,45 @@ def test_wiped_receipts(there: Place, run: str) -> None:
     assert new.act("other", 1, Script("true"), place).fate is Fate.moved
 
 
-def test_foreign_folder(there: Place, run: str, tmp_path: Path) -> None:
-    """A symbolic link laid in advance in a public folder is not followed."""
-    (tmp_path / "elsewhere").mkdir()
-    there.base.symlink_to(tmp_path / "elsewhere")
-    session = there.session(run)
-    assert session.place() is None
-    assert session.act("step", 1, Script("echo x"), None).completed == Completed(0, "exit", b"x\n")
-    assert session.settle("step", 1, None).fate is Fate.no_receipts
+def spoil(base: Path, how: str, elsewhere: Path) -> None:
+    """Make the folder for receipts one that can't be used."""
+    elsewhere.mkdir()
+    if how == "a symbolic link":  # laid in advance in a public folder
+        base.symlink_to(elsewhere)
+    elif how == "Not a directory":
+        base.touch()
+    elif os.geteuid() != 0:
+        pytest.skip("only root can give a folder away or mount one read-only")
+    elif how == "belongs to somebody else":
+        base.mkdir()
+        os.chown(base, 65534, 65534)
+    else:
+        size = "size=4k,nr_inodes=2" if how == "No space left" else "ro"
+        base.mkdir()
+        mount = ["mount", "-t", "tmpfs", "-o", f"mode=0700,{size}", "none", str(base)]
+        if subprocess.run(mount, capture_output=True).returncode:
+            pytest.skip("a small file system can't be mounted here")
+        if how == "No space left":
+            (base / "fill").touch()
+
+
+@pytest.mark.parametrize(
+    "how", ["a symbolic link", "Not a directory", "belongs to somebody else", "Read-only file system", "No space left"]
+)
+def test_unusable_folder(there: Place, run: str, tmp_path: Path, how: str) -> None:
+    """Said with its reason before anything is sent: a change without a receipt could not be told from none."""
+    spoil(there.base, how, tmp_path / "elsewhere")
+    try:
+        session = there.session(run)
+        with pytest.raises(Refused, match="no receipt can be kept there, so nothing was started") as caught:
+            session.place()
+        assert how in str(caught.value) and str(there.base) in str(caught.value) and "host-1" in str(caught.value)
+        assert caught.value.hint and "hisauto_receipts" in caught.value.hint
+        assert session.probe(Script("echo x")).out == b"x\n"
+        assert list((tmp_path / "elsewhere").iterdir()) == []
+    finally:
+        if there.base.is_mount():
+            subprocess.run(["umount", "-l", there.base], check=True)
 
 
 def test_forget(there: Place, run: str) -> None:
@@ -177,7 +213,7 @@ def test_full_disk(there: Place, run: str, tmp_path: Path) -> None:
     """The start is refused, nothing ran, asking says so; what filled the disk itself keeps its exit code."""
     disk = tmp_path / "disk"
     disk.mkdir()
-    mount = ["mount", "-t", "tmpfs", "-o", "size=256k,mode=0700", "none", disk]
+    mount = ["mount", "-t", "tmpfs", "-o", "size=256k,mode=0700", "none", str(disk)]
     if os.geteuid() or subprocess.run(mount, capture_output=True).returncode:
         pytest.skip("a small file system can't be mounted here")
     try:

@@ -52,6 +52,19 @@ def test_every_byte(there: Place, run: str, tmp_path: Path) -> None:
     assert session.act("step", 1, Script(text), session.place()).completed == expected
 
 
+@pytest.mark.parametrize("script", ["echo early; echo also >&2", "printf early; sleep .4; printf late", "exit 3"])
+def test_quicker_than_its_shell(there: Place, run: str, script: str, monkeypatch: pytest.MonkeyPatch) -> None:
+    """What a look writes before the shell has said its pid is not lost: an empty answer would be a lie."""
+    expected = there.session(run).probe(Script(script))
+    said = 'echo "$1 pid $pid"'
+    assert said in shell.RECEIPTS
+    monkeypatch.setattr(shell, "RECEIPTS", shell.RECEIPTS.replace(said, f"sleep .2; {said}"))
+    slow = there.session(f"{run}-slow")
+    for _ in range(2):
+        assert slow.probe(Script(script)) == expected
+    assert expected.out or expected.rc == 3
+
+
 def test_much_output(there: Place, run: str) -> None:
     """50 MB pass through, 8 MiB of them are kept, and all of them were shown."""
     session = there.session(run)
@@ -70,6 +83,17 @@ def test_much_output(there: Place, run: str) -> None:
             done = receipt.completed
         assert (len(done.out), len(done.err), done.truncated, done.rc) == (session_module.CAP, 1000, True, 0)
         assert seen == {"out": 50_000_000, "err": 1000}, how
+
+
+def test_many_lines(there: Place, run: str) -> None:
+    """30,000 lines as fast as a host writes them: all shown, in order, once, and all kept."""
+    session, seen = there.session(run), bytearray()
+    expected = "".join(f"line {n}\n" for n in range(30_000)).encode()
+    script = Script("i=0; while [ $i -lt 30000 ]; do echo line $i; i=$((i + 1)); done", timeout=60)
+    receipt = session.act("step", 1, script, session.place(), on_output=lambda _, data: seen.extend(data))
+    assert receipt.completed == Completed(0, "exit", expected) and bytes(seen) == expected
+    seen.clear()
+    assert session.probe(script, on_output=lambda _, data: seen.extend(data)).out == expected == bytes(seen)
 
 
 def test_live_output(there: Place, run: str, gate: Gate) -> None:
@@ -104,9 +128,15 @@ def test_forged_frame(there: Place, run: str, text: str, monkeypatch: pytest.Mon
 
 def test_probe_sees_no_nonce(there: Place, run: str, monkeypatch: pytest.MonkeyPatch) -> None:
     """A probe's output is closed by the nonce, so what runs must have no way to it."""
-    session, given = there.session(run), []
+    session = there.session(run)
+    given: list[str] = []
     real = shell.nonce
-    monkeypatch.setattr(shell, "nonce", lambda: given.append(real()) or given[-1])
+
+    def nonce() -> str:
+        given.append(real())
+        return given[-1]
+
+    monkeypatch.setattr(shell, "nonce", nonce)
     seen = session.probe(Script("env; set; tr '\\0' '\\n' </proc/$$/cmdline; cat /proc/$PPID/cmdline")).out
     assert given and b"HISAUTO_ATTEMPT" in seen
     assert not [n for n in given if n.encode() in seen]
@@ -166,6 +196,15 @@ def test_background_survives_success(there: Place, run: str, nap: str) -> None:
     assert receipt.completed == Completed(0, "exit")
     (pid,) = left(nap)
     psutil.Process(pid).kill()
+
+
+def test_nothing_stays_behind(there: Place, run: str) -> None:
+    """A quick act's watch over its limit ends with it: no process waits out the hour on the host."""
+    session, limit = there.session(run), 3_000_000 + time.monotonic_ns() % 1_000_000
+    place = session.place()
+    with ThreadPoolExecutor(8) as pool:
+        list(pool.map(lambda i: session.act(f"{i}", 1, Script("exit 0", timeout=limit), place), range(150)))
+    until(lambda: not left(str(limit)), "the end of every watch", 5)
 
 
 def test_side_by_side(there: Place, run: str) -> None:

@@ -18,8 +18,9 @@ import pytest
 
 from hisauto.errors import HisautoError, HostKeyMismatch, Invalid, Unreachable
 from hisauto.model.transport import Completed, Fate, Lost, Script, Session
+from hisauto.transports.address import Address
 from hisauto.transports.keys import Keys
-from hisauto.transports.ssh import Address, SshTransport
+from hisauto.transports.ssh import SshTransport
 
 from .places import Place, Sshd, free_port, keygen, stop_sshd
 
@@ -129,7 +130,12 @@ def test_encrypted_key(connect: Connect, tmp_path: Path, sshd: Sshd, kind: str) 
     wrong = refused(connect(keys=Keys([key], passphrase=lambda _: "wrong sesame")))
     assert "passphrase" in str(wrong) and "sesame" not in str(wrong)
     asked: list[Path] = []
-    keys = Keys([key], passphrase=lambda path: asked.append(path) or "open sesame")
+
+    def passphrase(path: Path) -> str:
+        asked.append(path)
+        return "open sesame"
+
+    keys = Keys([key], passphrase=passphrase)
     for _ in range(2):
         assert connect(keys=keys).probe(Script("true")).rc == 0
     assert asked == [key]
@@ -166,14 +172,15 @@ def test_nobody_there(connect: Connect) -> None:
     assert "db01" in str(error) and "127.0.0.1" in str(error) and "refused" in str(error)
 
 
-def test_not_ssh(connect: Connect) -> None:
-    """Something answers that never speaks SSH: given up in time."""
+def test_not_ssh(connect: Connect, caplog: pytest.LogCaptureFixture) -> None:
+    """Something answers that never speaks SSH: given up in time, said once, and without a traceback in any log."""
     with socket.socket() as listener:
         listener.bind(("127.0.0.1", 0))
         listener.listen()
         begun = time.monotonic()
         error = refused(connect(vars={"ansible_port": listener.getsockname()[1]}, connect_timeout=1.0))
         assert "no SSH there" in str(error) and time.monotonic() - begun < 10
+    assert caplog.records == []
 
 
 def test_variables() -> None:
@@ -190,6 +197,19 @@ def test_login_shell_that_prints(connect: Connect, new_sshd: Callable[..., Sshd]
     session = connect(server)
     expected = Completed(3, "exit", b"x\n", b"y\n")
     script = Script("echo x; echo y >&2; exit 3")
+    assert session.probe(script) == expected
+    assert session.act("step", 1, script, session.place()).completed == expected
+
+
+@pytest.mark.parametrize("shell", ["fish", "csh", "tcsh", "sleep 2; sh"])
+def test_login_shell_that_is_none_of_posix(connect: Connect, new_sshd: Callable[..., Sshd], shell: str) -> None:
+    """Or one whose rc file takes its time."""
+    name = shell.split()[-1]
+    if not shutil.which(name):
+        pytest.skip(f"{name} is not installed")
+    session = connect(new_sshd(ForceCommand=f'{shell} -c "$SSH_ORIGINAL_COMMAND"'), silence=1.5)
+    expected = Completed(3, "exit", b"x\n", b"y\n")
+    script = Script("if true; then v=x; fi; echo $v; echo y >&2; exit 3")
     assert session.probe(script) == expected
     assert session.act("step", 1, script, session.place()).completed == expected
 
@@ -317,3 +337,15 @@ def test_become_refused(there: Place, run: str) -> None:
     with pytest.raises(Unreachable, match="can't become no-such-user") as caught:
         there.session(run).probe(Script("true", become="no-such-user"))
     assert caught.value.hint and "sudoers" in caught.value.hint
+
+
+def test_sudo_that_asks_for_a_password(connect: Connect, new_sshd: Callable[..., Sshd]) -> None:
+    """Said at once, with host and user, and never waited for. A real sudo asks whoever is not in sudoers."""
+    if os.geteuid() != 0 or not shutil.which("sudo") or not shutil.which("runuser"):
+        pytest.skip("only root can log in as somebody whom sudo asks")
+    server = new_sshd(ForceCommand='exec runuser -u nobody -- sh -c "$SSH_ORIGINAL_COMMAND"')
+    begun = time.monotonic()
+    with pytest.raises(Unreachable) as caught:
+        connect(server).probe(Script("true", become="games"))
+    assert "sudo asks for a password to become games" in str(caught.value) and "db01" in str(caught.value)
+    assert caught.value.hint and "NOPASSWD" in caught.value.hint and time.monotonic() - begun < 20

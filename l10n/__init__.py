@@ -1,0 +1,1 @@
+"""Keeps the catalogs of messages in step with the source: ``make messages``."""
